@@ -76,10 +76,15 @@ inline void take(Result<void>&) {}
 
 /// Evaluates a Result expression; yields its value, or returns its error from this function.
 /// `auto bytes = TRY(read_file(path));`   `TRY(write_file(path, bytes));`
-#define TRY(...)                                                                                   \
+#define TRY(...) CLOUDLET_TRY(CLOUDLET_TRY_NAME(__COUNTER__), __VA_ARGS__)
+
+// The name is unique, so that one TRY may stand inside another.
+#define CLOUDLET_TRY_NAME(number) CLOUDLET_TRY_PASTE(cloudlet_try_result_, number)
+#define CLOUDLET_TRY_PASTE(prefix, number) prefix##number
+#define CLOUDLET_TRY(result, ...)                                                                  \
     __extension__({                                                                                \
-        auto cloudlet_try_result = (__VA_ARGS__);                                                  \
-        if (!cloudlet_try_result) [[unlikely]]                                                     \
-            return ::tl::unexpected<::cloudlet::Error>(std::move(cloudlet_try_result.error()));    \
-        ::cloudlet::detail::take(cloudlet_try_result);                                             \
+        auto result = (__VA_ARGS__);                                                               \
+        if (!result) [[unlikely]]                                                                  \
+            return ::tl::unexpected<::cloudlet::Error>(std::move(result.error()));                 \
+        ::cloudlet::detail::take(result);                                                          \
     })

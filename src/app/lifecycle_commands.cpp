@@ -1,0 +1,136 @@
+#include "commands.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "cloudlet/io/fd.h"
+#include "cloudlet/io/file.h"
+#include "cloudlet/io/process.h"
+#include "control_client.h"
+#include "machine.h"
+#include "teardown.h"
+
+namespace cloudlet::app {
+namespace {
+
+Result<> need_root(std::string_view verb) {
+    if (geteuid() == 0) return {};
+    return fail(Code::forbidden, fmt::format("cloudlet {} makes namespaces, links and cgroups, which needs root: sudo cloudlet {}",
+                                             verb, verb));
+}
+
+std::string root_flag(const Settings& settings) {
+    return settings.root == default_root ? "" : " --root " + settings.root;
+}
+
+/// The daemon as a child in a session of its own; it says one line on a pipe when it is ready.
+Result<std::string> start_daemon(const Settings& settings) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC)) return fail_errno("pipe");
+    io::UniqueFd reader(ends[0]), writer(ends[1]);
+    io::SpawnOptions options;
+    options.argv = {"cloudlet", "daemon", "--root", settings.root, "--ready-fd", "3", "--node-ip", settings.node_ip};
+    options.executable = "/proc/self/exe";
+    options.fds = {{writer.get(), 3}};
+    options.cwd = "/";
+    options.new_session = true;
+    auto child = TRY(with_context(io::spawn(options), "start the daemon"));
+    writer.reset();
+    std::string said;
+    char buffer[4096];
+    for (;;) {
+        ssize_t got = read(reader.get(), buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        said.append(buffer, static_cast<size_t>(got));
+    }
+    if (said.starts_with("ready")) return said;
+    while (!said.empty() && said.back() == '\n') said.pop_back();
+    if (said.starts_with("error: ")) return fail(Code::unavailable, said.substr(7));
+    return fail(Code::internal, "the daemon ended without a word; its log is " + settings.log_file());
+}
+
+/// Waits until a process that is not our child has ended.
+Result<> wait_for_end(int pid, Duration deadline) {
+    io::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process) return {}; // gone already
+    pollfd ended{process.get(), POLLIN, 0};
+    int milliseconds = static_cast<int>(deadline / std::chrono::milliseconds(1));
+    if (poll(&ended, 1, milliseconds) == 1) return {};
+    return fail(Code::timeout, fmt::format("the daemon (pid {}) did not end within {} s; look at its log, or end it with kill -9",
+                                           pid, milliseconds / 1000));
+}
+
+} // namespace
+
+void show_progress(const std::string& what) {
+    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[K{} ...", what), fflush(stderr);
+}
+
+void end_progress() {
+    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[K"), fflush(stderr);
+}
+
+Result<> up(const CommonOptions& common, const UpOptions& options) {
+    TRY(need_root("up"));
+    auto begin = system_clock().monotonic();
+    auto settings = TRY(resolve_settings(common.root, options.settings, options.config_file));
+    auto running = ControlClient(settings).get("/cloudlet/v1/status");
+    if (running) {
+        fmt::print("The cloud on {} runs already (pid {}).\n", settings.root, (*running)["pid"].as_int());
+        return {};
+    }
+    TRY(require_free_port(settings.listen, settings.port));
+    TRY(with_context(io::make_directories(settings.root),
+                     "the cloud needs this folder; choose another with --root, or make it writable"));
+    TRY(with_context(remember_settings(settings), "the cloud's folder must be writable; choose another with --root"));
+    show_progress("starting the cloud");
+    auto said = start_daemon(settings);
+    end_progress();
+    if (!said) return tl::unexpected(said.error());
+    std::chrono::duration<double> took = system_clock().monotonic() - begin;
+    if (common.output == "json") {
+        fmt::print("{}\n", TRY(ControlClient(settings).get("/cloudlet/v1/status")).dump_pretty());
+        return {};
+    }
+    fmt::print("The cloud is ready: node {}, {:.2f} s.\n"
+               "Reach it:  cloudlet kubeconfig{} > cloud.yaml; export KUBECONFIG=$PWD/cloud.yaml; kubectl get nodes\n"
+               "Stop it:   cloudlet down{}\n",
+               settings.node_name, took.count(), root_flag(settings), root_flag(settings));
+    return {};
+}
+
+Result<> down(const CommonOptions& common, const DownOptions& options) {
+    TRY(need_root("down"));
+    auto settings = TRY(resolve_settings(common.root, {}, std::nullopt));
+    if (!io::exists(settings.marker())) {
+        if (io::exists(settings.root) && options.purge) return purge_files(settings);
+        fmt::print("There is no cloud on {}.\n", settings.root);
+        return {};
+    }
+    ControlClient daemon(settings);
+    if (auto running = daemon.get("/cloudlet/v1/status")) {
+        show_progress("stopping the daemon");
+        int pid = static_cast<int>((*running)["pid"].as_int());
+        TRY(daemon.post("/cloudlet/v1/stop", codec::Json::object()));
+        TRY(wait_for_end(pid, std::chrono::seconds(30)));
+    }
+    auto stopped = stop_everything(settings, std::chrono::seconds(options.grace_seconds), show_progress);
+    if (stopped && options.purge) {
+        show_progress("removing files");
+        stopped = purge_files(settings);
+    }
+    end_progress();
+    TRY(std::move(stopped));
+    if (options.purge)
+        fmt::print("The cloud on {} is gone; the machine is as it was.\n", settings.root);
+    else
+        fmt::print("The cloud on {} is stopped; cloudlet up{} starts it again.\n", settings.root, root_flag(settings));
+    return {};
+}
+
+} // namespace cloudlet::app

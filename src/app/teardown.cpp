@@ -1,0 +1,69 @@
+#include "teardown.h"
+
+#include <thread>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "cloudlet/base/log.h"
+#include "cloudlet/engine/engine.h"
+#include "cloudlet/image/image_store.h"
+#include "cloudlet/io/event_loop.h"
+#include "cloudlet/io/file.h"
+#include "cloudlet/kube/node/node_agent.h"
+#include "cloudlet/network/pod_network.h"
+
+namespace cloudlet::app {
+namespace {
+
+void stop_containers(engine::Engine& engine, Duration grace) {
+    std::vector<std::thread> stopping; // a few hundred at most, each mostly waits
+    for (const auto& container : engine.list())
+        stopping.emplace_back([&engine, id = container.id, grace] {
+            auto stopped = engine.stop(id, grace);
+            if (!stopped && stopped.error().code != Code::conflict && stopped.error().code != Code::not_found)
+                log_warning("app", "stop {}: {}", id, stopped.error().to_string());
+        });
+    for (auto& thread : stopping) thread.join();
+}
+
+} // namespace
+
+Result<> stop_everything(const Settings& settings, Duration grace, const Report& report) {
+    if (!io::exists(settings.marker())) return {};
+    auto lock = TRY(with_context(io::FileLock::acquire(settings.lock_file()), "the daemon still runs"));
+    TRY(io::make_directories(settings.run_dir()));
+    auto network = TRY(settings.network_options());
+    auto images = TRY(image::ImageStore::open(settings.root));
+    {
+        auto loop = TRY(io::LoopThread::start("loop"));
+        auto engine = TRY(engine::Engine::open({.root = settings.root,
+                                                .instance_id = settings.instance},
+                                               loop->loop(), *images, nullptr));
+        report(fmt::format("stopping {} containers", engine->list().size()));
+        stop_containers(*engine, grace);
+        TRY(engine->remove_all());
+        TRY(kube::node::unmount_volumes(settings.root));
+    }
+    report("removing the network");
+    TRY(network::PodNetwork::teardown(network));
+    TRY(images->unmount_all());
+    images.reset();
+    return io::remove_tree(settings.run_dir());
+}
+
+Result<> purge_files(const Settings& settings) {
+    if (io::exists(settings.root)) {
+        if (!io::exists(settings.marker()))
+            return fail(Code::conflict, fmt::format("{} is not a cloud's folder ({} is missing): nothing was removed",
+                                                    settings.root, settings.marker()));
+        // The marker goes last, so that an interrupted purge can be repeated.
+        for (const auto& name : TRY(io::list_directory(settings.root)))
+            if (name != "cloudlet.json") TRY(io::remove_tree(settings.root + "/" + name));
+        TRY(io::remove_tree(settings.root));
+    }
+    rmdir("/run/cloudlet"); // only when no other instance uses it
+    return {};
+}
+
+} // namespace cloudlet::app

@@ -1,0 +1,138 @@
+#include "cloudlet/io/file.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cloudlet/base/id.h"
+
+namespace cloudlet::io {
+namespace {
+
+std::string folder_of(const std::string& path) {
+    auto slash = path.find_last_of('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string name_in_folder(const std::string& path) {
+    auto slash = path.find_last_of('/');
+    return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+Result<> write_durably(int fd, const std::string& path, std::string_view bytes, unsigned mode) {
+    TRY(with_context(write_all(fd, bytes), "write " + path));
+    if (::fchmod(fd, mode) != 0) return fail_errno("set the mode of " + path);
+    if (::fsync(fd) != 0) return fail_errno("fsync " + path);
+    return {};
+}
+
+} // namespace
+
+Result<UniqueFd> open_file(const std::string& path, int flags, unsigned mode) {
+    int fd;
+    do {
+        fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) return fail_errno("open " + path);
+    return UniqueFd(fd);
+}
+
+Result<std::string> read_file(const std::string& path, size_t limit) {
+    auto fd = TRY(open_file(path, O_RDONLY));
+    return with_context(read_all(fd.get(), limit), path);
+}
+
+Result<> write_file_atomic(const std::string& path, std::string_view bytes, unsigned mode) {
+    std::string folder = folder_of(path);
+    std::string temporary =
+        fmt::format("{}/.{}.tmp-{}", folder, name_in_folder(path), new_hex_id(12));
+    auto fd = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    auto written = write_durably(fd.get(), path, bytes, mode);
+    if (written && ::rename(temporary.c_str(), path.c_str()) != 0)
+        written = fail_errno(fmt::format("rename {} to {}", temporary, path));
+    if (!written) {
+        ::unlink(temporary.c_str());
+        return written;
+    }
+    return sync_directory(folder);
+}
+
+Result<> write_control_file(const std::string& path, std::string_view bytes) {
+    auto fd = TRY(open_file(path, O_WRONLY));
+    ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
+    if (written < 0)
+        return fail_errno(fmt::format("write \"{}\" to {}", bytes.substr(0, 64), path));
+    if (static_cast<size_t>(written) != bytes.size())
+        return fail(Code::io, fmt::format("{} took {} of {} bytes", path, written, bytes.size()));
+    return {};
+}
+
+Result<> append_file(const std::string& path, std::string_view bytes, unsigned mode) {
+    auto fd = TRY(open_file(path, O_WRONLY | O_CREAT | O_APPEND, mode));
+    TRY(with_context(write_all(fd.get(), bytes), path));
+    if (::fdatasync(fd.get()) != 0) return fail_errno("fdatasync " + path);
+    return {};
+}
+
+Result<> make_directories(const std::string& path, unsigned mode) {
+    for (size_t at = 1; at <= path.size(); ++at) {
+        if (at != path.size() && path[at] != '/') continue;
+        std::string part = path.substr(0, at);
+        if (::mkdir(part.c_str(), mode) == 0) continue;
+        int error = errno;
+        // A file system may be read-only above a folder that exists: what counts is that it is
+        // there.
+        if (is_directory(part)) continue;
+        if (error == EEXIST)
+            return fail_errno(fmt::format("make folder {}: {} is in the way", path, part), ENOTDIR);
+        return fail_errno("make folder " + part, error);
+    }
+    return {};
+}
+
+Result<> remove_file(const std::string& path) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("remove " + path);
+    return {};
+}
+
+bool exists(const std::string& path) {
+    struct stat facts;
+    return ::lstat(path.c_str(), &facts) == 0;
+}
+
+bool is_directory(const std::string& path) {
+    struct stat facts;
+    return ::stat(path.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+Result<> sync_directory(const std::string& path) {
+    auto fd = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
+    if (::fsync(fd.get()) != 0) return fail_errno("fsync folder " + path);
+    return {};
+}
+
+Result<std::string> make_temporary_directory(const std::string& prefix) {
+    std::string path = prefix + "XXXXXX";
+    if (!::mkdtemp(path.data())) return fail_errno("make a folder " + path);
+    return path;
+}
+
+Result<FileLock> FileLock::acquire(const std::string& path) {
+    auto fd = TRY(open_file(path, O_RDWR | O_CREAT, 0644));
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) return fail_errno("lock " + path);
+        auto holder = read_all(fd.get(), 64).value_or("");
+        while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+        return fail(Code::conflict,
+                    fmt::format("{} is locked by process {}", path, holder.empty() ? "?" : holder));
+    }
+    std::string pid = fmt::format("{}\n", ::getpid());
+    if (::ftruncate(fd.get(), 0) != 0) return fail_errno("write " + path);
+    TRY(with_context(write_all(fd.get(), pid), path));
+    return FileLock(std::move(fd));
+}
+
+} // namespace cloudlet::io

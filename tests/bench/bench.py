@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""The numbers of SPECIFICATION.md, measured now, peers beside ours in the same run.
+
+usage: bench.py [ROW...]     rows: start idle pods api oci (default: all)
+
+Machines are noisy: what counts are medians, ratios and CPU time. Each row says what it measured with.
+"""
+
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "system"))
+
+from cloud import BIN, REPOSITORY, Cloud, run, wait_for  # noqa: E402
+
+LOAD = str(BIN.parent / "bench" / "http_load")
+TICK = os.sysconf("SC_CLK_TCK")
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ""}, "spec": {
+    "terminationGracePeriodSeconds": 0,
+    "containers": [{"name": "main", "image": "test:1", "imagePullPolicy": "Never", "command": ["sleep", "infinity"]}]}}
+rows = []
+
+
+def row(what, bar, value, ok):
+    rows.append((what, bar, value, "yes" if ok else "NO"))
+    print(f"  {what}: {value}  (bar: {bar})", file=sys.stderr, flush=True)
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def bench_start():
+    empty, again = [], []
+    for _ in range(5):
+        with Cloud() as cloud:
+            empty.append(cloud.up())
+            cloud.cloudlet("down")
+            again.append(cloud.up())
+    row("cloudlet up, empty root, to node Ready", "<= 1 s", f"{statistics.median(empty):.2f} s", statistics.median(empty) <= 1)
+    row("cloudlet up, existing root", "<= 0.5 s", f"{statistics.median(again):.2f} s", statistics.median(again) <= 0.5)
+
+
+def bench_idle():
+    with Cloud() as cloud:
+        cloud.inside(sys.executable, str(REPOSITORY / "examples/guestbook/demo.py"), "--root", str(cloud.root), timeout=300)
+        cloud.kubeconfig.write_text(cloud.cloudlet("kubeconfig").stdout)
+        time.sleep(3)  # let what the demo stirred up settle: this measures idleness
+        status = cloud.status()
+        row("memory (PSS) of all our processes, demo running", "<= 60 MB", f"{status['memoryKiB'] / 1024:.1f} MB",
+            status["memoryKiB"] <= 60 * 1024)
+        before, begin = cpu_seconds(status["pid"]), time.monotonic()
+        time.sleep(10)
+        share = (cpu_seconds(status["pid"]) - before) / (time.monotonic() - begin) * 100
+        row("idle CPU, demo running", "<= 0.5 % of a core", f"{share:.2f} %", share <= 0.5)
+        added = memory_of_more_containers(cloud, status["memoryKiB"])
+        row("a container adds, of ours", "<= 0.2 MB", f"{added / 1024:.2f} MB", added <= 0.2 * 1024)
+
+
+def memory_of_more_containers(cloud, before_kib, count=20):
+    cloud.kubectl("scale", "deployment/guestbook", f"--replicas={3 + count}")
+    wait_for("more replicas", lambda: cloud.get("deployment", "guestbook")["status"].get("readyReplicas") == 3 + count)
+    return (cloud.status()["memoryKiB"] - before_kib) / count
+
+
+class PodWatch(threading.Thread):
+    """One kubectl watch; when each pod was ADDED and when it was first Running."""
+
+    def __init__(self, cloud):
+        super().__init__(daemon=True)
+        env = dict(os.environ, KUBECONFIG=str(cloud.kubeconfig))
+        self.process = subprocess.Popen(
+            cloud.namespace.enter + ["kubectl", "get", "pods", "-w", "--output-watch-events", "-o",
+                                     "jsonpath={.type} {.object.metadata.name} {.object.status.phase}{'\\n'}"],
+            env=env, stdout=subprocess.PIPE, text=True)
+        self.added, self.running = {}, {}
+        self.start()
+
+    def run(self):
+        for line in self.process.stdout:
+            now = time.monotonic()
+            words = line.split()
+            if len(words) > 1:
+                self.added.setdefault(words[1], now)
+            if len(words) == 3 and words[2] == "Running":
+                self.running.setdefault(words[1], now)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def bench_pods():
+    with Cloud() as cloud:
+        cloud.up()
+        cloud.image("test:1")
+        watch = PodWatch(cloud)
+        for number in range(25):
+            name = f"one-{number}"
+            pod = json.loads(json.dumps(POD))
+            pod["metadata"]["name"] = name
+            cloud.kubectl("create", "-f", "-", stdin=json.dumps(pod))
+            wait_for(name, lambda n=name: n in watch.running)
+        took = [(watch.running[n] - watch.added[n]) * 1000 for n in watch.running]
+        median = statistics.median(took)
+        row("pod, from ADDED to Running on one watch", "median <= 60 ms", f"{median:.0f} ms (n={len(took)})", median <= 60)
+        cloud.kubectl("delete", "pods", "--all", "--wait=true")
+        many = {"apiVersion": "v1", "kind": "List", "items": []}
+        for number in range(100):
+            pod = json.loads(json.dumps(POD))
+            pod["metadata"]["name"] = f"many-{number}"
+            many["items"].append(pod)
+        cloud.kubectl("create", "-f", "-", stdin=json.dumps(many))
+        wait_for("100 pods", lambda: sum(n.startswith("many-") for n in watch.running) == 100, timeout=120)
+        first = min(watch.added[n] for n in watch.added if n.startswith("many-"))
+        last = max(watch.running[n] for n in watch.running if n.startswith("many-"))
+        row("100 pods at once, first ADDED to last Running", "<= 4 s", f"{last - first:.2f} s", last - first <= 4)
+        watch.close()
+
+
+def load(cloud, kind, url, connections, seconds, *more):
+    out = cloud.inside(LOAD, kind, url, str(connections), str(seconds), *more, timeout=seconds + 60).stdout
+    return json.loads(out)
+
+
+def admin_credentials(cloud):
+    """Files with the authority and the admin's bearer token."""
+    text = cloud.cloudlet("kubeconfig", "--token").stdout
+    ca, token = cloud.folder / "ca.pem", cloud.folder / "token"
+    ca.write_bytes(base64.b64decode(re.search(r"certificate-authority-data: (\S+)", text).group(1)))
+    token.write_text(re.search(r"token: (\S+)", text).group(1))
+    return str(ca), str(token)
+
+
+def start_etcd(cloud, folder):
+    etcd = subprocess.Popen(cloud.namespace.enter + ["etcd", "--data-dir", str(folder / "etcd"), "--log-level", "error"],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for("etcd", lambda: cloud.inside("curl", "-s", "http://127.0.0.1:2379/health", check=False).stdout)
+    return etcd
+
+
+def bench_api(rounds=3, seconds=4):
+    with Cloud() as cloud:
+        cloud.up()
+        credentials = admin_credentials(cloud)
+        etcd = start_etcd(cloud, cloud.folder)
+        ours, theirs, gets = [], [], []
+        try:
+            for _ in range(rounds):  # interleaved: what the machine does meets all three
+                ours.append(load(cloud, "create", "https://127.0.0.1:6443", 16, seconds, *credentials))
+                theirs.append(load(cloud, "etcd-put", "http://127.0.0.1:2379", 16, seconds))
+                gets.append(load(cloud, "get", "https://127.0.0.1:6443", 64, seconds, *credentials))
+        finally:
+            etcd.terminate()
+            etcd.wait()
+        create, put, get = (statistics.median(x["rate"] for x in xs) for xs in (ours, theirs, gets))
+        failed = sum(x["failed"] for xs in (ours, theirs, gets) for x in xs)
+        row("durable creates, TLS and token, 600 B, 16 connections", ">= etcd's bare puts",
+            f"{create:.0f}/s; etcd {put:.0f}/s; ratio {create / put:.2f}; {failed} failed", create >= put and not failed)
+        row("GETs, 64 connections", ">= 3 x the creates", f"{get:.0f}/s; ratio {get / create:.1f}", get >= 3 * create)
+
+
+def bench_oci(rounds=40):
+    """CPU of `run` of a static `true`, ours and crun's in turn; crun without the cgroup2 mount of a hybrid host."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="oci-bench-"))
+    try:
+        subprocess.run([str(HERE / "oci_bundle.sh"), str(folder)], check=True)
+        hide = ["unshare", "-m", "--propagation", "private", "bash", "-c",
+                'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "_"]
+        ours, theirs = [], []
+        for number in range(rounds):
+            ours.append(cpu_of(hide + [str(BIN / "cloudlet-runtime"), "run", "-b", str(folder), f"ours-{os.getpid()}-{number}"]))
+            theirs.append(cpu_of(hide + ["crun", "run", "-b", str(folder), f"crun-{os.getpid()}-{number}"]))
+        mine, peer = statistics.median(ours), statistics.median(theirs)
+        row("OCI run of a static true, CPU", "<= crun's", f"{mine:.1f} ms; crun {peer:.1f} ms; ratio {mine / peer:.2f}", mine <= peer)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def cpu_of(argv):
+    before = os.times()
+    run(argv)
+    after = os.times()
+    return (after.children_user + after.children_system - before.children_user - before.children_system) * 1000
+
+
+def print_table():
+    widths = [max(len(str(r[i])) for r in [("what", "bar", "measured", "holds"), *rows]) for i in range(4)]
+    print()
+    for line in [("what", "bar", "measured", "holds"), *rows]:
+        print("   ".join(str(cell).ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def main():
+    benches = {"start": bench_start, "idle": bench_idle, "pods": bench_pods, "api": bench_api, "oci": bench_oci}
+    for name in sys.argv[1:] or benches:
+        if name not in benches:
+            print(f"bench: no row \"{name}\"; there are {', '.join(benches)}", file=sys.stderr)
+            return 2
+        print(name, file=sys.stderr, flush=True)
+        benches[name]()
+    print_table()
+    return 0 if all(r[3] == "yes" for r in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
