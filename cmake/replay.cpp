@@ -15,7 +15,8 @@ static void run(const std::string& input) {
 
 static void run_with_mutations(const std::string& seed, uint64_t state) {
     run(seed);
-    for (size_t cut = 0; cut < 64 && cut < seed.size(); ++cut) run(seed.substr(0, seed.size() * cut / 64));
+    for (size_t cut = 0; cut < 64 && cut < seed.size(); ++cut)
+        run(seed.substr(0, seed.size() * cut / 64));
     for (int round = 0; round < 400 && !seed.empty(); ++round) {
         std::string mutant = seed;
         for (int flip = 0; flip <= round % 5; ++flip) {

@@ -202,7 +202,8 @@ std::vector<Object> Informer::list(const std::string& ns) const {
     std::lock_guard lock(state_->mutex);
     std::vector<Object> found;
     auto at = ns.empty() ? state_->objects.begin() : state_->objects.lower_bound({ns, ""});
-    for (; at != state_->objects.end() && (ns.empty() || at->first.ns == ns); ++at) found.push_back(at->second);
+    for (; at != state_->objects.end() && (ns.empty() || at->first.ns == ns); ++at)
+        found.push_back(at->second);
     return found;
 }
 

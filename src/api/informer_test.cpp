@@ -7,7 +7,8 @@ namespace {
 
 Object pod(const std::string& name, int version, const std::string& node = "n1") {
     return Object(codec::Json::object(
-        {{"metadata", codec::Json::object({{"namespace", "default"}, {"name", name},
+        {{"metadata", codec::Json::object({{"namespace", "default"},
+                                           {"name", name},
                                            {"resourceVersion", std::to_string(version)}})},
          {"spec", codec::Json::object({{"nodeName", node}})}}));
 }
@@ -25,10 +26,12 @@ public:
         std::lock_guard lock(mutex);
         return current;
     }
-    Result<std::unique_ptr<Watch>> watch(const Resource&, const std::string&, const WatchOptions& options,
+    Result<std::unique_ptr<Watch>> watch(const Resource&, const std::string&,
+                                         const WatchOptions& options,
                                          std::function<void(const WatchEvent&)> on_event) override {
         std::lock_guard lock(mutex);
-        if (options.resource_version != current.resource_version) return fail(Code::expired, "too old");
+        if (options.resource_version != current.resource_version)
+            return fail(Code::expired, "too old");
         deliver = std::move(on_event);
         ++watches;
         changed.notify_all();
@@ -40,25 +43,41 @@ public:
     }
 
     Result<Object> get(const Resource&, const ObjectKey&) override { return unused(); }
-    Result<Object> create(const Resource&, const std::string&, codec::Json) override { return unused(); }
-    Result<Object> update(const Resource&, const ObjectKey&, codec::Json, const std::string&) override { return unused(); }
-    Result<Object> patch(const Resource&, const ObjectKey&, PatchType, const codec::Json&, const std::string&) override {
+    Result<Object> create(const Resource&, const std::string&, codec::Json) override {
         return unused();
     }
-    Result<> remove(const Resource&, const ObjectKey&, const DeleteOptions&) override { return unused(); }
-    Result<codec::Json> post(const Resource&, const ObjectKey&, const std::string&, codec::Json) override { return unused(); }
+    Result<Object> update(const Resource&, const ObjectKey&, codec::Json,
+                          const std::string&) override {
+        return unused();
+    }
+    Result<Object> patch(const Resource&, const ObjectKey&, PatchType, const codec::Json&,
+                         const std::string&) override {
+        return unused();
+    }
+    Result<> remove(const Resource&, const ObjectKey&, const DeleteOptions&) override {
+        return unused();
+    }
+    Result<codec::Json> post(const Resource&, const ObjectKey&, const std::string&,
+                             codec::Json) override {
+        return unused();
+    }
 
 private:
-    static tl::unexpected<Error> unused() { return fail(Code::unsupported, "an informer only lists and watches"); }
+    static tl::unexpected<Error> unused() {
+        return fail(Code::unsupported, "an informer only lists and watches");
+    }
 };
 
 struct Seen {
     std::vector<std::string> changes;
     Informer::Handler handler() {
         return [this](const Object& before, const Object& after) {
-            if (!before) changes.push_back("+" + std::string(after.name()));
-            else if (!after) changes.push_back("-" + std::string(before.name()));
-            else changes.push_back("~" + std::string(after.name()));
+            if (!before)
+                changes.push_back("+" + std::string(after.name()));
+            else if (!after)
+                changes.push_back("-" + std::string(before.name()));
+            else
+                changes.push_back("~" + std::string(after.name()));
         };
     }
 };

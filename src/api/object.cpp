@@ -26,13 +26,18 @@ OwnerReference owner_from(const codec::Json& json) {
 
 const codec::Json& Object::json() const { return json_ ? *json_ : null_json(); }
 
-std::optional<WallTime> Object::creation_time() const { return time_of(metadata()["creationTimestamp"]); }
+std::optional<WallTime> Object::creation_time() const {
+    return time_of(metadata()["creationTimestamp"]);
+}
 
-std::optional<WallTime> Object::deletion_time() const { return time_of(metadata()["deletionTimestamp"]); }
+std::optional<WallTime> Object::deletion_time() const {
+    return time_of(metadata()["deletionTimestamp"]);
+}
 
 std::vector<OwnerReference> Object::owner_references() const {
     std::vector<OwnerReference> owners;
-    for (const auto& owner : metadata()["ownerReferences"].items()) owners.push_back(owner_from(owner));
+    for (const auto& owner : metadata()["ownerReferences"].items())
+        owners.push_back(owner_from(owner));
     return owners;
 }
 

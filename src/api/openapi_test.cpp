@@ -70,8 +70,9 @@ TEST(OpenApi, fields_carry_their_merge_rules) {
     EXPECT_EQ(schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["volumes"]
                      ["x-kubernetes-patch-strategy"],
               Json("merge,retainKeys"));
-    EXPECT_EQ(schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["affinity"]["x-cloudlet-inert"],
-              Json(true));
+    EXPECT_EQ(
+        schemas["io.k8s.api.core.v1.Affinity"]["properties"]["podAffinity"]["x-cloudlet-inert"],
+        Json(true));
     EXPECT_EQ(schemas["io.k8s.api.core.v1.Pod"]["x-kubernetes-group-version-kind"],
               json(R"([{"group":"","version":"v1","kind":"Pod"}])"));
     EXPECT_TRUE(schemas.contains("io.k8s.api.core.v1.PodList"));

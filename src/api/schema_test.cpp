@@ -140,12 +140,12 @@ TEST(SchemaPrune, what_the_schema_leaves_open_is_kept) {
 TEST(SchemaInert, what_does_nothing_yet_is_told_once_with_its_path) {
     Json object = test::web_pod();
     EXPECT_TRUE(inert_warnings(kind("Pod"), object).empty());
-    object.set_path({"spec", "affinity", "nodeAffinity"},
+    object.set_path({"spec", "affinity", "podAffinity"},
                     json(R"({"preferredDuringSchedulingIgnoredDuringExecution":[]})"));
     object.set_path({"spec", "hostUsers"}, false);
     EXPECT_EQ(inert_warnings(kind("Pod"), object),
               std::vector<std::string>{
-                  "spec.affinity: accepted, but this server does nothing with it yet"});
+                  "spec.affinity.podAffinity: accepted, but this server does nothing with it yet"});
 }
 
 TEST(SchemaInert, defaults_of_no_kind_are_inert) {

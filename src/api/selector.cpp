@@ -1,8 +1,8 @@
 #include "cloudlet/api/selector.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -81,14 +81,16 @@ Result<std::vector<std::string>> value_list(Lexer& lexer, std::string_view text)
     for (;;) {
         values.push_back(lexer.is_word() ? lexer.take() : std::string());
         if (lexer.accept(")")) return values;
-        if (!lexer.accept(",")) return bad_selector(text, "expected \",\" or \")\" in a list of values");
+        if (!lexer.accept(","))
+            return bad_selector(text, "expected \",\" or \")\" in a list of values");
     }
 }
 
 Result<Requirement> parse_requirement(Lexer& lexer, std::string_view text) {
     Requirement term;
     bool absent = lexer.accept("!");
-    if (!lexer.is_word()) return bad_selector(text, fmt::format("found \"{}\", expected a label key", lexer.token()));
+    if (!lexer.is_word())
+        return bad_selector(text, fmt::format("found \"{}\", expected a label key", lexer.token()));
     term.key = lexer.take();
     if (absent) {
         term.op = Operator::absent;
@@ -115,9 +117,11 @@ Result<Requirement> parse_requirement(Lexer& lexer, std::string_view text) {
 }
 
 Result<> validate(const Requirement& term, std::string_view text) {
-    if (!valid_key(term.key)) return bad_selector(text, fmt::format("\"{}\" is not a label key", term.key));
+    if (!valid_key(term.key))
+        return bad_selector(text, fmt::format("\"{}\" is not a label key", term.key));
     for (const auto& value : term.values)
-        if (!valid_value(value)) return bad_selector(text, fmt::format("\"{}\" is not a label value", value));
+        if (!valid_value(value))
+            return bad_selector(text, fmt::format("\"{}\" is not a label value", value));
     return {};
 }
 
@@ -129,7 +133,8 @@ std::optional<int64_t> as_number(std::string_view text) {
 }
 
 bool satisfies(const Requirement& term, const codec::Json* label) {
-    bool listed = label && std::find(term.values.begin(), term.values.end(), label->as_string()) != term.values.end();
+    bool listed = label && std::find(term.values.begin(), term.values.end(), label->as_string()) !=
+                               term.values.end();
     switch (term.op) {
     case Operator::in: return listed;
     case Operator::not_in: return !listed;
@@ -155,7 +160,8 @@ std::string join(const std::vector<std::string>& words) {
 std::string spell(const Requirement& term) {
     switch (term.op) {
     case Operator::in:
-        return term.values.size() == 1 ? term.key + "=" + term.values[0] : term.key + " in (" + join(term.values) + ")";
+        return term.values.size() == 1 ? term.key + "=" + term.values[0]
+                                       : term.key + " in (" + join(term.values) + ")";
     case Operator::not_in:
         return term.values.size() == 1 ? term.key + "!=" + term.values[0]
                                        : term.key + " notin (" + join(term.values) + ")";
@@ -186,7 +192,8 @@ Result<LabelSelector> LabelSelector::parse(std::string_view text) {
         selector.requirements_.push_back(TRY(parse_requirement(lexer, text)));
         TRY(validate(selector.requirements_.back(), text));
         if (lexer.at_end()) break;
-        if (!lexer.accept(",")) return bad_selector(text, fmt::format("found \"{}\", expected \",\"", lexer.token()));
+        if (!lexer.accept(","))
+            return bad_selector(text, fmt::format("found \"{}\", expected \",\"", lexer.token()));
         if (lexer.at_end()) return bad_selector(text, "it ends with a comma");
     }
     return selector;
@@ -198,11 +205,12 @@ Result<LabelSelector> LabelSelector::from_json(const codec::Json& json) {
         Requirement term;
         term.key = expression["key"].as_string();
         term.op = TRY(operator_named(expression["operator"].as_string()));
-        for (const auto& value : expression["values"].items()) term.values.emplace_back(value.as_string());
+        for (const auto& value : expression["values"].items())
+            term.values.emplace_back(value.as_string());
         bool needs_values = term.op != Operator::exists && term.op != Operator::absent;
         if (needs_values == term.values.empty())
-            return fail(Code::invalid, fmt::format("label selector term on \"{}\" has {} values", term.key,
-                                                   needs_values ? "no" : "superfluous"));
+            return fail(Code::invalid, fmt::format("label selector term on \"{}\" has {} values",
+                                                   term.key, needs_values ? "no" : "superfluous"));
         selector.requirements_.push_back(std::move(term));
     }
     return selector;
@@ -216,8 +224,9 @@ LabelSelector LabelSelector::from_map(const codec::Json& labels) {
 }
 
 bool LabelSelector::matches(const codec::Json& labels) const {
-    return std::all_of(requirements_.begin(), requirements_.end(),
-                       [&](const Requirement& term) { return satisfies(term, labels.find(term.key)); });
+    return std::all_of(requirements_.begin(), requirements_.end(), [&](const Requirement& term) {
+        return satisfies(term, labels.find(term.key));
+    });
 }
 
 std::string LabelSelector::to_string() const {
@@ -231,14 +240,18 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
     size_t at = 0;
     while (at < text.size()) {
         FieldRequirement term;
-        while (at < text.size() && text[at] != '=' && text[at] != '!' && text[at] != ',') term.path += text[at++];
+        while (at < text.size() && text[at] != '=' && text[at] != '!' && text[at] != ',')
+            term.path += text[at++];
         if (text.substr(at, 2) == "!=") term.equal = false;
         if (text.substr(at, 2) == "!=" || text.substr(at, 2) == "==")
             at += 2;
         else if (at < text.size() && text[at] == '=')
             at += 1;
         else
-            return fail(Code::invalid, fmt::format("invalid field selector \"{}\": expected path=value or path!=value", text));
+            return fail(
+                Code::invalid,
+                fmt::format("invalid field selector \"{}\": expected path=value or path!=value",
+                            text));
         for (; at < text.size() && text[at] != ','; ++at) {
             if (text[at] == '\\' && at + 1 < text.size()) ++at;
             term.value += text[at];
@@ -256,9 +269,10 @@ FieldSelector FieldSelector::equals(std::string path, std::string value) {
 }
 
 bool FieldSelector::matches(const codec::Json& object) const {
-    return std::all_of(requirements_.begin(), requirements_.end(), [&](const FieldRequirement& term) {
-        return (field_text(object, term.path) == term.value) == term.equal;
-    });
+    return std::all_of(requirements_.begin(), requirements_.end(),
+                       [&](const FieldRequirement& term) {
+                           return (field_text(object, term.path) == term.value) == term.equal;
+                       });
 }
 
 const std::string* FieldSelector::required_value(std::string_view path) const {
@@ -285,7 +299,8 @@ std::string field_text(const codec::Json& object, std::string_view dotted_path) 
     while (!dotted_path.empty()) {
         size_t dot = dotted_path.find('.');
         at = &(*at)[dotted_path.substr(0, dot)];
-        dotted_path = dot == std::string_view::npos ? std::string_view() : dotted_path.substr(dot + 1);
+        dotted_path =
+            dot == std::string_view::npos ? std::string_view() : dotted_path.substr(dot + 1);
     }
     if (at->is_string()) return std::string(at->as_string());
     if (at->is_null()) return {};

@@ -43,7 +43,8 @@ struct WorkQueue::State {
 
     void delay_locked(const ObjectKey& key, Duration delay) {
         if (stopping) return;
-        auto due = std::chrono::steady_clock::now() + std::chrono::duration_cast<MonotonicTime::duration>(delay);
+        auto due = std::chrono::steady_clock::now() +
+                   std::chrono::duration_cast<MonotonicTime::duration>(delay);
         bool earliest = delayed.empty() || due < delayed.begin()->first;
         delayed.emplace(due, key);
         if (earliest) changed.notify_one();
@@ -84,7 +85,8 @@ struct WorkQueue::State {
         } else {
             int doublings = std::min(failures[key]++, 40);
             Duration delay = options.longest_retry;
-            if (doublings < 32) delay = std::min(delay, options.first_retry * (int64_t{1} << doublings));
+            if (doublings < 32)
+                delay = std::min(delay, options.first_retry * (int64_t{1} << doublings));
             delay_locked(key, delay);
         }
         if (again.erase(key)) add_locked(key);
@@ -97,7 +99,8 @@ struct WorkQueue::State {
         while (take(lock, key)) {
             lock.unlock();
             auto outcome = reconcile(key);
-            // A conflict is the ordinary race of two writers: the retry reads again, nobody need know.
+            // A conflict is the ordinary race of two writers: the retry reads again, nobody need
+            // know.
             if (!outcome && outcome.error().code != Code::conflict)
                 log_warning(options.name, "{}: {}", key.to_string(), outcome.error().to_string());
             lock.lock();
@@ -106,7 +109,8 @@ struct WorkQueue::State {
     }
 };
 
-WorkQueue::WorkQueue(WorkQueueOptions options, Reconcile reconcile) : state_(std::make_unique<State>()) {
+WorkQueue::WorkQueue(WorkQueueOptions options, Reconcile reconcile)
+    : state_(std::make_unique<State>()) {
     state_->options = std::move(options);
     state_->reconcile = std::move(reconcile);
 }

@@ -21,7 +21,8 @@ struct Calls {
     }
     bool wait_for(size_t count) {
         std::unique_lock lock(mutex);
-        return changed.wait_for(lock, std::chrono::seconds(20), [&] { return keys.size() >= count; });
+        return changed.wait_for(lock, std::chrono::seconds(20),
+                                [&] { return keys.size() >= count; });
     }
     size_t count() {
         std::lock_guard lock(mutex);
@@ -81,7 +82,8 @@ TEST(WorkQueue, BringsBackAKeyThatAskedForIt) {
     Calls calls;
     WorkQueue queue({.name = "test"}, [&](const ObjectKey& key) -> Result<Outcome> {
         calls.note(key);
-        return Outcome{.requeue_after = calls.count() < 3 ? Duration(std::chrono::microseconds(1)) : Duration{0}};
+        return Outcome{.requeue_after = calls.count() < 3 ? Duration(std::chrono::microseconds(1))
+                                                          : Duration{0}};
     });
     queue.start();
     queue.add_after({"", "a"}, std::chrono::microseconds(1));
@@ -89,7 +91,8 @@ TEST(WorkQueue, BringsBackAKeyThatAskedForIt) {
 }
 
 TEST(WorkQueue, StopsWhileKeysWaitLong) {
-    WorkQueue queue({.name = "test", .workers = 3}, [](const ObjectKey&) -> Result<Outcome> { return Outcome{}; });
+    WorkQueue queue({.name = "test", .workers = 3},
+                    [](const ObjectKey&) -> Result<Outcome> { return Outcome{}; });
     queue.start();
     queue.add_after({"", "a"}, std::chrono::hours(1));
     queue.stop();

@@ -16,7 +16,8 @@ struct Folder {
 
 TEST(Settings, FlagsWinOverTheFileAndTheFileOverWhatWasRemembered) {
     Folder root;
-    auto first = resolve_settings(root.path, {{"port", "7001"}, {"nodeName", "edge-1"}}, std::nullopt);
+    auto first =
+        resolve_settings(root.path, {{"port", "7001"}, {"nodeName", "edge-1"}}, std::nullopt);
     ASSERT_TRUE(first) << first.error().to_string();
     ASSERT_TRUE(remember_settings(*first));
     ASSERT_TRUE(io::write_file_atomic(root.path + "/config.yaml", "port: 7002\nlogLevel: debug\n"));
@@ -35,10 +36,15 @@ TEST(Settings, RefuseWhatCannotBeWithTheNamesThatExist) {
         return settings ? "" : settings.error().to_string();
     };
     EXPECT_THAT(refusal({{"prot", "1"}}), testing::HasSubstr("nodeName, nodeIP, listen, port"));
-    for (const GivenSettings& bad : std::vector<GivenSettings>{
-             {{"port", "0"}}, {{"port", "65536"}}, {{"port", "80x"}}, {{"podCIDR", "10.0.0.1/16"}},
-             {{"podCIDR", "10.0.0.0/25"}}, {{"listen", "example"}}, {{"nodeName", "A_b"}},
-             {{"clusterDomain", "-x"}}, {{"logLevel", "loud"}}})
+    for (const GivenSettings& bad : std::vector<GivenSettings>{{{"port", "0"}},
+                                                               {{"port", "65536"}},
+                                                               {{"port", "80x"}},
+                                                               {{"podCIDR", "10.0.0.1/16"}},
+                                                               {{"podCIDR", "10.0.0.0/25"}},
+                                                               {{"listen", "example"}},
+                                                               {{"nodeName", "A_b"}},
+                                                               {{"clusterDomain", "-x"}},
+                                                               {{"logLevel", "loud"}}})
         EXPECT_NE(refusal(bad), "") << bad.begin()->first << " " << bad.begin()->second;
 }
 

@@ -104,7 +104,8 @@ bool ControlApi::owns(const net::Request& request) const {
 void ControlApi::handle(std::shared_ptr<net::Exchange> exchange) {
     bool taken = pool_.submit([this, exchange] { exchange->respond(answer(exchange->request())); });
     if (!taken)
-        exchange->respond(json_response(503, error_json({Code::unavailable, "too many requests wait; try again", {}, 0})));
+        exchange->respond(json_response(
+            503, error_json({Code::unavailable, "too many requests wait; try again", {}, 0})));
 }
 
 net::Response ControlApi::answer(const net::Request& request) {
@@ -132,7 +133,11 @@ Result<Json> ControlApi::route(const net::Request& request) {
         bool force = request.query.get_bool("force");
         auto image = TRY(parts_.images.find(name));
         if (!force && image.names.size() <= 1 && parts_.image_in_use(image.id))
-            return fail(Code::conflict, fmt::format("image {} is used by a container: delete its pods first, or use --force", name));
+            return fail(
+                Code::conflict,
+                fmt::format(
+                    "image {} is used by a container: delete its pods first, or use --force",
+                    name));
         auto report = TRY(parts_.images.remove(name, force));
         auto collected = TRY(parts_.images.collect_garbage());
         auto untagged = Json::array();
@@ -143,16 +148,20 @@ Result<Json> ControlApi::route(const net::Request& request) {
     }
     if (request.method == "POST" && what.starts_with("images/"))
         return change_images(what.substr(7), TRY(codec::parse_json(request.body)));
-    return fail(Code::not_found, fmt::format("{} {} is not something this daemon answers; are the versions of the "
-                                             "command and the daemon the same?", request.method, request.path));
+    return fail(Code::not_found,
+                fmt::format("{} {} is not something this daemon answers; are the versions of the "
+                            "command and the daemon the same?",
+                            request.method, request.path));
 }
 
 Result<Json> ControlApi::change_images(const std::string& action, const Json& body) {
     if (action == "load") return list_of(TRY(parts_.images.load(TRY(required(body, "path")))));
     if (action == "import")
-        return list_of({TRY(parts_.images.import(TRY(required(body, "path")), TRY(required(body, "name")),
-                                                 config_from(body["config"])))});
-    if (action == "pull") return list_of({TRY(parts_.images.pull(TRY(required(body, "reference"))))});
+        return list_of(
+            {TRY(parts_.images.import(TRY(required(body, "path")), TRY(required(body, "name")),
+                                      config_from(body["config"])))});
+    if (action == "pull")
+        return list_of({TRY(parts_.images.pull(TRY(required(body, "reference"))))});
     return fail(Code::not_found, fmt::format("there is no image action \"{}\"", action));
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 // What the command line asks of the daemon, over HTTP on the control socket (mode 0600): status,
-// kubeconfig, images, stop. Everything that is an object of the cluster goes by the Kubernetes API on
-// the same socket instead.
+// kubeconfig, images, stop. Everything that is an object of the cluster goes by the Kubernetes API
+// on the same socket instead.
 //
 //   GET    /cloudlet/v1/status               POST   /cloudlet/v1/images/load    {"path"}
-//   GET    /cloudlet/v1/kubeconfig?token=    POST   /cloudlet/v1/images/import  {"path","name","config"}
-//   GET    /cloudlet/v1/images               POST   /cloudlet/v1/images/pull    {"reference"}
-//   DELETE /cloudlet/v1/images?name=&force=  POST   /cloudlet/v1/stop
+//   GET    /cloudlet/v1/kubeconfig?token=    POST   /cloudlet/v1/images/import
+//   {"path","name","config"} GET    /cloudlet/v1/images               POST /cloudlet/v1/images/pull
+//   {"reference"} DELETE /cloudlet/v1/images?name=&force=  POST   /cloudlet/v1/stop
 //
 // Errors are {"code": "not found", "message": "..."} with the matching HTTP status.
 

@@ -11,7 +11,8 @@ constexpr auto slow_command = std::chrono::minutes(30); // loading a large image
 
 tl::unexpected<Error> no_daemon(const Settings& settings) {
     std::string flag = settings.root == default_root ? "" : " --root " + settings.root;
-    return fail(Code::unavailable, fmt::format("no cloud runs on {}: start it with cloudlet up{}", settings.root, flag));
+    return fail(Code::unavailable, fmt::format("no cloud runs on {}: start it with cloudlet up{}",
+                                               settings.root, flag));
 }
 
 Code code_of(std::string_view name, int status) {
@@ -23,7 +24,8 @@ Code code_of(std::string_view name, int status) {
 tl::unexpected<Error> refusal(const net::Response& response) {
     auto body = codec::parse_json(response.body);
     std::string message(body ? (*body)["message"].as_string() : std::string_view());
-    if (message.empty()) message = fmt::format("the daemon answered {} {}", response.status, response.body);
+    if (message.empty())
+        message = fmt::format("the daemon answered {} {}", response.status, response.body);
     return fail(code_of(body ? (*body)["code"].as_string() : "", response.status), message);
 }
 
@@ -36,7 +38,8 @@ net::ClientOptions ControlClient::options() const {
     return options;
 }
 
-Result<codec::Json> ControlClient::send(const std::string& method, const std::string& path, const codec::Json& body) const {
+Result<codec::Json> ControlClient::send(const std::string& method, const std::string& path,
+                                        const codec::Json& body) const {
     net::Request request;
     request.method = method;
     if (!body.is_null()) {
@@ -58,7 +61,8 @@ Result<std::string> ControlClient::text(const std::string& path) const {
     return response->body;
 }
 
-Result<> ControlClient::stream(const std::string& path, const net::ClientConnection::OnChunk& on_chunk) const {
+Result<> ControlClient::stream(const std::string& path,
+                               const net::ClientConnection::OnChunk& on_chunk) const {
     net::Response head;
     auto streamed = net::http_stream(
         options(), "http://cloudlet" + path, {},

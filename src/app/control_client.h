@@ -18,7 +18,9 @@ public:
 
     /// Error: unavailable when no daemon answers (with what to do); else what the daemon said.
     Result<codec::Json> get(const std::string& path) const { return send("GET", path, {}); }
-    Result<codec::Json> post(const std::string& path, const codec::Json& body) const { return send("POST", path, body); }
+    Result<codec::Json> post(const std::string& path, const codec::Json& body) const {
+        return send("POST", path, body);
+    }
     Result<codec::Json> remove(const std::string& path) const { return send("DELETE", path, {}); }
     /// The answer's text as it is.
     Result<std::string> text(const std::string& path) const;
@@ -26,7 +28,8 @@ public:
     Result<> stream(const std::string& path, const net::ClientConnection::OnChunk& on_chunk) const;
 
 private:
-    Result<codec::Json> send(const std::string& method, const std::string& path, const codec::Json& body) const;
+    Result<codec::Json> send(const std::string& method, const std::string& path,
+                             const codec::Json& body) const;
     net::ClientOptions options() const;
 
     const Settings& settings_;

@@ -1,8 +1,8 @@
 #pragma once
 // The daemon: the one place where the rooms are wired together. start() is the story of a cloud's
 // start, from the lock on its folder to a Ready node; the destructor is the same story backwards.
-// Containers are not the daemon's children in any sense that matters: they go on without it, and the
-// next start adopts them.
+// Containers are not the daemon's children in any sense that matters: they go on without it, and
+// the next start adopts them.
 
 #include <functional>
 #include <memory>

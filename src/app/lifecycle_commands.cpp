@@ -19,8 +19,11 @@ namespace {
 
 Result<> need_root(std::string_view verb) {
     if (geteuid() == 0) return {};
-    return fail(Code::forbidden, fmt::format("cloudlet {} makes namespaces, links and cgroups, which needs root: sudo cloudlet {}",
-                                             verb, verb));
+    return fail(
+        Code::forbidden,
+        fmt::format(
+            "cloudlet {} makes namespaces, links and cgroups, which needs root: sudo cloudlet {}",
+            verb, verb));
 }
 
 std::string root_flag(const Settings& settings) {
@@ -33,7 +36,8 @@ Result<std::string> start_daemon(const Settings& settings) {
     if (pipe2(ends, O_CLOEXEC)) return fail_errno("pipe");
     io::UniqueFd reader(ends[0]), writer(ends[1]);
     io::SpawnOptions options;
-    options.argv = {"cloudlet", "daemon", "--root", settings.root, "--ready-fd", "3", "--node-ip", settings.node_ip};
+    options.argv = {"cloudlet",   "daemon", "--root",    settings.root,
+                    "--ready-fd", "3",      "--node-ip", settings.node_ip};
     options.executable = "/proc/self/exe";
     options.fds = {{writer.get(), 3}};
     options.cwd = "/";
@@ -51,7 +55,8 @@ Result<std::string> start_daemon(const Settings& settings) {
     if (said.starts_with("ready")) return said;
     while (!said.empty() && said.back() == '\n') said.pop_back();
     if (said.starts_with("error: ")) return fail(Code::unavailable, said.substr(7));
-    return fail(Code::internal, "the daemon ended without a word; its log is " + settings.log_file());
+    return fail(Code::internal,
+                "the daemon ended without a word; its log is " + settings.log_file());
 }
 
 /// Waits until a process that is not our child has ended.
@@ -61,8 +66,11 @@ Result<> wait_for_end(int pid, Duration deadline) {
     pollfd ended{process.get(), POLLIN, 0};
     int milliseconds = static_cast<int>(deadline / std::chrono::milliseconds(1));
     if (poll(&ended, 1, milliseconds) == 1) return {};
-    return fail(Code::timeout, fmt::format("the daemon (pid {}) did not end within {} s; look at its log, or end it with kill -9",
-                                           pid, milliseconds / 1000));
+    return fail(
+        Code::timeout,
+        fmt::format(
+            "the daemon (pid {}) did not end within {} s; look at its log, or end it with kill -9",
+            pid, milliseconds / 1000));
 }
 
 } // namespace
@@ -81,13 +89,16 @@ Result<> up(const CommonOptions& common, const UpOptions& options) {
     auto settings = TRY(resolve_settings(common.root, options.settings, options.config_file));
     auto running = ControlClient(settings).get("/cloudlet/v1/status");
     if (running) {
-        fmt::print("The cloud on {} runs already (pid {}).\n", settings.root, (*running)["pid"].as_int());
+        fmt::print("The cloud on {} runs already (pid {}).\n", settings.root,
+                   (*running)["pid"].as_int());
         return {};
     }
     TRY(require_free_port(settings.listen, settings.port));
-    TRY(with_context(io::make_directories(settings.root),
-                     "the cloud needs this folder; choose another with --root, or make it writable"));
-    TRY(with_context(remember_settings(settings), "the cloud's folder must be writable; choose another with --root"));
+    TRY(with_context(
+        io::make_directories(settings.root),
+        "the cloud needs this folder; choose another with --root, or make it writable"));
+    TRY(with_context(remember_settings(settings),
+                     "the cloud's folder must be writable; choose another with --root"));
     show_progress("starting the cloud");
     auto said = start_daemon(settings);
     end_progress();
@@ -98,7 +109,8 @@ Result<> up(const CommonOptions& common, const UpOptions& options) {
         return {};
     }
     fmt::print("The cloud is ready: node {}, {:.2f} s.\n"
-               "Reach it:  cloudlet kubeconfig{} > cloud.yaml; export KUBECONFIG=$PWD/cloud.yaml; kubectl get nodes\n"
+               "Reach it:  cloudlet kubeconfig{} > cloud.yaml; export KUBECONFIG=$PWD/cloud.yaml; "
+               "kubectl get nodes\n"
                "Stop it:   cloudlet down{}\n",
                settings.node_name, took.count(), root_flag(settings), root_flag(settings));
     return {};
@@ -119,7 +131,8 @@ Result<> down(const CommonOptions& common, const DownOptions& options) {
         TRY(daemon.post("/cloudlet/v1/stop", codec::Json::object()));
         TRY(wait_for_end(pid, std::chrono::seconds(30)));
     }
-    auto stopped = stop_everything(settings, std::chrono::seconds(options.grace_seconds), show_progress);
+    auto stopped =
+        stop_everything(settings, std::chrono::seconds(options.grace_seconds), show_progress);
     if (stopped && options.purge) {
         show_progress("removing files");
         stopped = purge_files(settings);
@@ -129,7 +142,8 @@ Result<> down(const CommonOptions& common, const DownOptions& options) {
     if (options.purge)
         fmt::print("The cloud on {} is gone; the machine is as it was.\n", settings.root);
     else
-        fmt::print("The cloud on {} is stopped; cloudlet up{} starts it again.\n", settings.root, root_flag(settings));
+        fmt::print("The cloud on {} is stopped; cloudlet up{} starts it again.\n", settings.root,
+                   root_flag(settings));
     return {};
 }
 

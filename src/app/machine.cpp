@@ -91,8 +91,10 @@ std::string host_name() {
         char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
         clean += std::isalnum(static_cast<unsigned char>(lower)) || lower == '.' ? lower : '-';
     }
-    while (!clean.empty() && !std::isalnum(static_cast<unsigned char>(clean.back()))) clean.pop_back();
-    while (!clean.empty() && !std::isalnum(static_cast<unsigned char>(clean.front()))) clean.erase(0, 1);
+    while (!clean.empty() && !std::isalnum(static_cast<unsigned char>(clean.back())))
+        clean.pop_back();
+    while (!clean.empty() && !std::isalnum(static_cast<unsigned char>(clean.front())))
+        clean.erase(0, 1);
     return clean.empty() ? "node" : clean;
 }
 
@@ -107,7 +109,8 @@ std::string find_node_address(const std::string& otherwise) {
         if (route.destination.prefix == 0 && route.link_index) default_link = route.link_index;
     std::string any = otherwise;
     for (const auto& address : *addresses) {
-        if (address.address.is_loopback() || address.prefix == 32) continue; // /32: a gateway of ours
+        if (address.address.is_loopback() || address.prefix == 32)
+            continue; // /32: a gateway of ours
         if (address.link_index == default_link) return address.address.to_string();
         if (any == otherwise) any = address.address.to_string();
     }
@@ -123,17 +126,23 @@ Result<> require_free_port(const std::string& address, uint16_t port) {
     place.sin_family = AF_INET;
     place.sin_port = htons(port);
     inet_pton(AF_INET, address.c_str(), &place.sin_addr);
-    if (bind(probe.get(), reinterpret_cast<sockaddr*>(&place), sizeof place) == 0 && listen(probe.get(), 1) == 0)
+    if (bind(probe.get(), reinterpret_cast<sockaddr*>(&place), sizeof place) == 0 &&
+        listen(probe.get(), 1) == 0)
         return {};
     if (errno == EADDRINUSE)
-        return fail(Code::conflict, fmt::format("port {} is taken by {}: stop it, or choose another port with --port",
-                                                port, holder_of_port(port)));
+        return fail(
+            Code::conflict,
+            fmt::format("port {} is taken by {}: stop it, or choose another port with --port", port,
+                        holder_of_port(port)));
     if (errno == EADDRNOTAVAIL)
-        return fail(Code::invalid, fmt::format("{} is no address of this machine: choose another with --listen", address));
+        return fail(
+            Code::invalid,
+            fmt::format("{} is no address of this machine: choose another with --listen", address));
     return fail_errno(fmt::format("listen on {}:{}", address, port));
 }
 
-std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir, const std::string& root) {
+std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir,
+                                      const std::string& root) {
     std::vector<OwnProcess> found;
     for (int pid : pids()) {
         std::string name = process_name(pid);

@@ -27,6 +27,7 @@ struct OwnProcess {
     uint64_t pss_kib = 0;
 };
 /// The daemon `daemon_pid` and every cloudlet-monitor that works below `run_dir` or `root`.
-std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir, const std::string& root);
+std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir,
+                                      const std::string& root);
 
 } // namespace cloudlet::app

@@ -30,31 +30,37 @@ Result<net::KeyPair> read_pair(const std::string& folder, const std::string& nam
 Result<net::KeyPair> open_authority(const std::string& folder) {
     auto authority = read_pair(folder, "ca");
     if (authority) {
-        TRY(with_context(net::read_certificate(authority->cert_pem), folder + "/ca.crt is damaged; restore it"));
+        TRY(with_context(net::read_certificate(authority->cert_pem),
+                         folder + "/ca.crt is damaged; restore it"));
         return authority;
     }
     if (io::exists(folder + "/ca.crt") || authority.error().code != Code::not_found)
-        return with_context(std::move(authority), "the cloud's authority cannot be read; restore it from a backup");
+        return with_context(std::move(authority),
+                            "the cloud's authority cannot be read; restore it from a backup");
     auto made = TRY(net::make_authority("cloudlet-ca"));
     TRY(write_pair(folder, "ca", made));
     return made;
 }
 
 bool contains_all(const std::vector<std::string>& have, const std::vector<std::string>& wanted) {
-    return std::all_of(wanted.begin(), wanted.end(),
-                       [&](const auto& name) { return std::find(have.begin(), have.end(), name) != have.end(); });
+    return std::all_of(wanted.begin(), wanted.end(), [&](const auto& name) {
+        return std::find(have.begin(), have.end(), name) != have.end();
+    });
 }
 
-bool still_good(const net::KeyPair& pair, const net::KeyPair& authority, const net::CertificateRequest& wanted,
-                const Clock& clock) {
+bool still_good(const net::KeyPair& pair, const net::KeyPair& authority,
+                const net::CertificateRequest& wanted, const Clock& clock) {
     auto facts = net::read_certificate(pair.cert_pem);
-    return facts && facts->common_name == wanted.common_name && facts->not_after > clock.wall() + renew_before &&
-           contains_all(facts->dns_names, wanted.dns_names) && contains_all(facts->ip_addresses, wanted.ip_addresses) &&
+    return facts && facts->common_name == wanted.common_name &&
+           facts->not_after > clock.wall() + renew_before &&
+           contains_all(facts->dns_names, wanted.dns_names) &&
+           contains_all(facts->ip_addresses, wanted.ip_addresses) &&
            net::is_signed_by(pair.cert_pem, authority.cert_pem).value_or(false);
 }
 
-Result<net::KeyPair> open_leaf(const std::string& folder, const std::string& name, const net::KeyPair& authority,
-                               const net::CertificateRequest& wanted, const Clock& clock) {
+Result<net::KeyPair> open_leaf(const std::string& folder, const std::string& name,
+                               const net::KeyPair& authority, const net::CertificateRequest& wanted,
+                               const Clock& clock) {
     auto pair = read_pair(folder, name);
     if (pair && still_good(*pair, authority, wanted, clock)) return pair;
     auto issued = TRY(net::issue(authority, wanted));
@@ -104,11 +110,12 @@ Result<Pki> open_pki(const std::string& folder, const ServerNames& names, const 
 
 std::string make_kubeconfig(const Pki& pki, Credential credential, const std::string& host,
                             uint16_t port) {
-    std::string proof = credential == Credential::token
-                            ? fmt::format("    token: {}\n", pki.admin_token)
-                            : fmt::format("    client-certificate-data: {}\n"
-                                          "    client-key-data: {}\n",
-                                          to_base64(pki.admin.cert_pem), to_base64(pki.admin.key_pem));
+    std::string proof =
+        credential == Credential::token
+            ? fmt::format("    token: {}\n", pki.admin_token)
+            : fmt::format("    client-certificate-data: {}\n"
+                          "    client-key-data: {}\n",
+                          to_base64(pki.admin.cert_pem), to_base64(pki.admin.key_pem));
     return fmt::format("apiVersion: v1\n"
                        "kind: Config\n"
                        "clusters:\n"

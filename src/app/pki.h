@@ -27,7 +27,8 @@ struct ServerNames {
 
 /// Reads or makes everything; files are complete or absent, keys 0600. Error: io with the path; a
 /// damaged authority is an error, since to replace it would lock every client out.
-Result<Pki> open_pki(const std::string& folder, const ServerNames& names, const Clock& clock = system_clock());
+Result<Pki> open_pki(const std::string& folder, const ServerNames& names,
+                     const Clock& clock = system_clock());
 
 /// How a kubeconfig proves who its user is.
 enum class Credential { certificate, token };

@@ -22,20 +22,26 @@ std::string age_of(const Json& time) {
 }
 
 void print_status(const Json& status) {
-    fmt::print("{}", format_table({
-        {"Cloud", fmt::format("{} ({}, up {})", status["ready"].as_bool() ? "ready" : "not ready",
-                              status["kubernetesVersion"].as_string(), age_of(status["started"]))},
-        {"API", std::string(status["server"].as_string())},
-        {"Node", fmt::format("{} ({})", status.at({"node", "name"}).as_string(), status.at({"node", "address"}).as_string())},
-        {"Pods", fmt::format("{} running of {}", status.at({"pods", "running"}).as_int(), status.at({"pods", "total"}).as_int())},
-        {"Services", std::to_string(status["services"].as_int())},
-        {"Images", std::to_string(status["images"].as_int())},
-        {"Memory", fmt::format("{:.1f} MB in {} processes", static_cast<double>(status["memoryKiB"].as_int()) / 1024,
-                               status["processes"].as_int())},
-        {"Root", fmt::format("{} (instance {}, pid {})", status["root"].as_string(), status["instance"].as_string(),
-                             status["pid"].as_int())},
-    }));
-    for (const auto& warning : status["warnings"].items()) fmt::print("Note: {}\n", warning.as_string());
+    fmt::print(
+        "{}", format_table({
+                  {"Cloud",
+                   fmt::format("{} ({}, up {})", status["ready"].as_bool() ? "ready" : "not ready",
+                               status["kubernetesVersion"].as_string(), age_of(status["started"]))},
+                  {"API", std::string(status["server"].as_string())},
+                  {"Node", fmt::format("{} ({})", status.at({"node", "name"}).as_string(),
+                                       status.at({"node", "address"}).as_string())},
+                  {"Pods", fmt::format("{} running of {}", status.at({"pods", "running"}).as_int(),
+                                       status.at({"pods", "total"}).as_int())},
+                  {"Services", std::to_string(status["services"].as_int())},
+                  {"Images", std::to_string(status["images"].as_int())},
+                  {"Memory", fmt::format("{:.1f} MB in {} processes",
+                                         static_cast<double>(status["memoryKiB"].as_int()) / 1024,
+                                         status["processes"].as_int())},
+                  {"Root", fmt::format("{} (instance {}, pid {})", status["root"].as_string(),
+                                       status["instance"].as_string(), status["pid"].as_int())},
+              }));
+    for (const auto& warning : status["warnings"].items())
+        fmt::print("Note: {}\n", warning.as_string());
 }
 
 std::string short_id(const Json& image) {
@@ -51,7 +57,8 @@ void print_images(const Json& answer) {
         for (const auto& name : image["names"].items()) names.emplace_back(name.as_string());
         if (names.empty()) names.emplace_back("<none>");
         for (const auto& name : names)
-            rows.push_back({name, short_id(image), format_size(image["size"].as_int()), age_of(image["created"]) + " ago"});
+            rows.push_back({name, short_id(image), format_size(image["size"].as_int()),
+                            age_of(image["created"]) + " ago"});
     }
     fmt::print("{}", format_table(rows));
 }
@@ -60,7 +67,8 @@ void print_images(const Json& answer) {
 Result<std::string> absolute_file(const std::string& path) {
     char resolved[4096];
     if (!realpath(path.c_str(), resolved)) return fail_errno(path);
-    if (io::is_directory(resolved)) return fail(Code::invalid, path + " is a folder; an image comes as one tar archive");
+    if (io::is_directory(resolved))
+        return fail(Code::invalid, path + " is a folder; an image comes as one tar archive");
     return std::string(resolved);
 }
 
@@ -84,8 +92,9 @@ Result<Json> import_image(const ControlClient& daemon, const ImageOptions& optio
                                 {"env", words(options.env)},
                                 {"workingDir", options.working_dir},
                                 {"user", options.user}});
-    return daemon.post("/cloudlet/v1/images/import",
-                       Json::object({{"path", path}, {"name", name}, {"config", std::move(config)}}));
+    return daemon.post(
+        "/cloudlet/v1/images/import",
+        Json::object({{"path", path}, {"name", name}, {"config", std::move(config)}}));
 }
 
 Result<Json> change_images(const ControlClient& daemon, const ImageOptions& options) {
@@ -95,21 +104,25 @@ Result<Json> change_images(const ControlClient& daemon, const ImageOptions& opti
                                                options.action == "load" ? "FILE" : "NAME"));
     const std::string& what = options.arguments[0];
     if (options.action == "load")
-        return daemon.post("/cloudlet/v1/images/load", Json::object({{"path", TRY(absolute_file(what))}}));
+        return daemon.post("/cloudlet/v1/images/load",
+                           Json::object({{"path", TRY(absolute_file(what))}}));
     return daemon.post("/cloudlet/v1/images/pull", Json::object({{"reference", what}}));
 }
 
-Result<> remove_images(const ControlClient& daemon, const CommonOptions& common, const ImageOptions& options) {
+Result<> remove_images(const ControlClient& daemon, const CommonOptions& common,
+                       const ImageOptions& options) {
     if (options.arguments.empty()) return fail(Code::invalid, "usage: cloudlet image rm NAME...");
     for (const auto& name : options.arguments) {
-        auto report = TRY(daemon.remove(fmt::format("/cloudlet/v1/images?name={}&force={}", net::percent_encode(name),
-                                                    options.force)));
+        auto report = TRY(daemon.remove(fmt::format("/cloudlet/v1/images?name={}&force={}",
+                                                    net::percent_encode(name), options.force)));
         if (common.output == "json") {
             fmt::print("{}\n", report.dump_pretty());
             continue;
         }
-        for (const auto& tag : report["untagged"].items()) fmt::print("Untagged: {}\n", tag.as_string());
-        if (!report["removed"].as_string().empty()) fmt::print("Deleted: {}\n", report["removed"].as_string());
+        for (const auto& tag : report["untagged"].items())
+            fmt::print("Untagged: {}\n", tag.as_string());
+        if (!report["removed"].as_string().empty())
+            fmt::print("Deleted: {}\n", report["removed"].as_string());
     }
     return {};
 }
@@ -140,7 +153,9 @@ Result<> status(const CommonOptions& common) {
 
 Result<> version_command(const CommonOptions& common) {
     if (common.output == "json")
-        fmt::print("{}\n", Json::object({{"version", version()}, {"kubernetesVersion", kubernetes_version()}}).dump_pretty());
+        fmt::print("{}\n", Json::object({{"version", version()},
+                                         {"kubernetesVersion", kubernetes_version()}})
+                               .dump_pretty());
     else
         fmt::print("cloudlet {} (Kubernetes API {})\n", version(), kubernetes_version());
     return {};
@@ -148,7 +163,8 @@ Result<> version_command(const CommonOptions& common) {
 
 Result<> kubeconfig(const CommonOptions& common, bool with_token) {
     auto settings = TRY(settings_for_root(common.root));
-    fmt::print("{}", TRY(ControlClient(settings).text(fmt::format("/cloudlet/v1/kubeconfig?token={}", with_token))));
+    fmt::print("{}", TRY(ControlClient(settings).text(
+                         fmt::format("/cloudlet/v1/kubeconfig?token={}", with_token))));
     return {};
 }
 
@@ -174,20 +190,22 @@ Result<> image_command(const CommonOptions& common, const ImageOptions& options)
     }
     for (const auto& image : (*answer)["images"].items())
         for (const auto& name : image["names"].items())
-            fmt::print("{}  {}  {}\n", name.as_string(), short_id(image), format_size(image["size"].as_int()));
+            fmt::print("{}  {}  {}\n", name.as_string(), short_id(image),
+                       format_size(image["size"].as_int()));
     return {};
 }
 
 Result<> logs(const CommonOptions& common, const LogsOptions& options) {
     auto settings = TRY(settings_for_root(common.root));
-    if (options.pod.empty()) { // the daemon's log is a file of the root: there even when no daemon is
+    if (options.pod
+            .empty()) { // the daemon's log is a file of the root: there even when no daemon is
         auto text = TRY(io::read_file(settings.log_file(), size_t{1} << 30));
         fmt::print("{}", options.tail < 0 ? text : last_lines(text, options.tail));
         return {};
     }
-    std::string path = fmt::format("/api/v1/namespaces/{}/pods/{}/log?follow={}&previous={}",
-                                   net::percent_encode(options.ns), net::percent_encode(options.pod),
-                                   options.follow, options.previous);
+    std::string path = fmt::format(
+        "/api/v1/namespaces/{}/pods/{}/log?follow={}&previous={}", net::percent_encode(options.ns),
+        net::percent_encode(options.pod), options.follow, options.previous);
     if (!options.container.empty()) path += "&container=" + net::percent_encode(options.container);
     if (options.tail >= 0) path += fmt::format("&tailLines={}", options.tail);
     return ControlClient(settings).stream(path, [](std::string_view bytes) {

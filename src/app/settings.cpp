@@ -23,13 +23,15 @@ struct Row {
     bool fixed; // cannot change once the cloud exists
 };
 
-tl::unexpected<Error> bad_value(std::string_view name, std::string_view value, std::string_view wanted) {
+tl::unexpected<Error> bad_value(std::string_view name, std::string_view value,
+                                std::string_view wanted) {
     return fail(Code::invalid, fmt::format("{}: \"{}\" is not {}", name, value, wanted));
 }
 
 bool is_dns_label(std::string_view text) {
     if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-') return false;
-    return text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+    return text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") ==
+           std::string_view::npos;
 }
 
 bool is_dns_name(std::string_view text) {
@@ -64,7 +66,8 @@ Result<> read_port(Settings& s, const std::string& v) {
 }
 Result<> read_pod_cidr(Settings& s, const std::string& v) {
     auto block = linux::parse_ipv4_block(v);
-    if (!block || block->prefix > 24) return bad_value("podCIDR", v, "an IPv4 network of /24 or larger, as 10.244.0.0/16");
+    if (!block || block->prefix > 24)
+        return bad_value("podCIDR", v, "an IPv4 network of /24 or larger, as 10.244.0.0/16");
     s.pod_cidr = v;
     return {};
 }
@@ -94,7 +97,8 @@ constexpr Row rows[] = {
     {"port", read_port, [](const Settings& s) { return std::to_string(s.port); }, false},
     {"podCIDR", read_pod_cidr, [](const Settings& s) { return s.pod_cidr; }, true},
     {"serviceCIDR", read_service_cidr, [](const Settings& s) { return s.service_cidr; }, true},
-    {"clusterDomain", read_cluster_domain, [](const Settings& s) { return s.cluster_domain; }, true},
+    {"clusterDomain", read_cluster_domain, [](const Settings& s) { return s.cluster_domain; },
+     true},
     {"logLevel", read_log_level, [](const Settings& s) { return s.log_level; }, false},
 };
 
@@ -114,7 +118,8 @@ Result<> apply_given(Settings& settings, const GivenSettings& given) {
     for (const auto& [name, value] : given) {
         const Row* row = row_named(name);
         if (!row)
-            return fail(Code::invalid, fmt::format("there is no setting \"{}\"; there are {}", name, known_names()));
+            return fail(Code::invalid, fmt::format("there is no setting \"{}\"; there are {}", name,
+                                                   known_names()));
         TRY(row->read(settings, value));
     }
     return {};
@@ -136,7 +141,8 @@ Result<> refuse_changed_networks(const GivenSettings& memory, const Settings& se
         auto former = memory.find(row.name);
         if (!row.fixed || former == memory.end() || row.write(settings) == former->second) continue;
         return fail(Code::conflict,
-                    fmt::format("{} is {} in this cloud and cannot become {}: remove the cloud first (cloudlet down "
+                    fmt::format("{} is {} in this cloud and cannot become {}: remove the cloud "
+                                "first (cloudlet down "
                                 "--purge --root {}) or choose another root",
                                 row.name, former->second, row.write(settings), settings.root));
     }
@@ -167,15 +173,19 @@ Result<Settings> settings_for_root(const std::string& root) {
     if (realpath(root.c_str(), resolved)) {
         settings.root = resolved;
     } else { // it does not exist yet: its parent decides
-        std::string absolute = root.front() == '/' ? root : fmt::format("{}/{}", getcwd(resolved, sizeof resolved), root);
+        std::string absolute = root.front() == '/'
+                                   ? root
+                                   : fmt::format("{}/{}", getcwd(resolved, sizeof resolved), root);
         while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
         size_t slash = absolute.rfind('/');
         std::string parent = absolute.substr(0, slash ? slash : 1);
         if (realpath(parent.c_str(), resolved))
-            absolute = std::string(resolved) + (resolved[1] ? absolute.substr(slash) : absolute.substr(slash ? slash : 0));
+            absolute = std::string(resolved) +
+                       (resolved[1] ? absolute.substr(slash) : absolute.substr(slash ? slash : 0));
         settings.root = absolute;
     }
-    if (settings.root == "/") return fail(Code::invalid, "--root / would be the whole machine; name a folder");
+    if (settings.root == "/")
+        return fail(Code::invalid, "--root / would be the whole machine; name a folder");
     if (io::exists(settings.root) && !io::is_directory(settings.root))
         return fail(Code::invalid, settings.root + " is no folder; choose another with --root");
     settings.instance = codec::sha256_hex(settings.root).substr(0, 6);
@@ -188,13 +198,16 @@ Result<GivenSettings> read_config_file(const std::string& path) {
     GivenSettings given;
     for (const auto& document : documents) {
         if (!document.duplicate_keys.empty())
-            return fail(Code::invalid, fmt::format("{}: \"{}\" stands twice", path, document.duplicate_keys[0]));
+            return fail(Code::invalid,
+                        fmt::format("{}: \"{}\" stands twice", path, document.duplicate_keys[0]));
         if (!document.value.is_object() && !document.value.is_null())
-            return fail(Code::invalid, path + ": a configuration is a list of \"name: value\" lines");
+            return fail(Code::invalid,
+                        path + ": a configuration is a list of \"name: value\" lines");
         for (const auto& [name, value] : document.value.members()) {
             if (!row_named(name))
                 return fail(Code::invalid,
-                            fmt::format("{}: there is no setting \"{}\"; there are {}", path, name, known_names()));
+                            fmt::format("{}: there is no setting \"{}\"; there are {}", path, name,
+                                        known_names()));
             given[name] = value.is_string() ? std::string(value.as_string()) : value.dump();
         }
     }
@@ -208,11 +221,13 @@ Result<Settings> resolve_settings(const std::string& root, const GivenSettings& 
     auto memory = remembered(settings);
     TRY(apply_given(settings, memory));
     std::string file = config_file.value_or(settings.root + "/config.yaml");
-    if (config_file || io::exists(file)) TRY(with_context(apply_given(settings, TRY(read_config_file(file))), file));
+    if (config_file || io::exists(file))
+        TRY(with_context(apply_given(settings, TRY(read_config_file(file))), file));
     TRY(apply_given(settings, flags));
     TRY(refuse_changed_networks(memory, settings));
     auto network = TRY(settings.network_options());
-    if (settings.node_ip.empty()) settings.node_ip = find_node_address(network.gateway().to_string());
+    if (settings.node_ip.empty())
+        settings.node_ip = find_node_address(network.gateway().to_string());
     return settings;
 }
 
@@ -220,7 +235,8 @@ Result<> remember_settings(const Settings& settings) {
     auto values = codec::Json::object();
     for (const auto& row : rows)
         if (row.write) values.set(row.name, row.write(settings));
-    auto marker = codec::Json::object({{"instance", settings.instance}, {"settings", std::move(values)}});
+    auto marker =
+        codec::Json::object({{"instance", settings.instance}, {"settings", std::move(values)}});
     return io::write_file_atomic(settings.marker(), marker.dump_pretty() + "\n", 0600);
 }
 

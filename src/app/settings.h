@@ -21,16 +21,17 @@ using GivenSettings = std::map<std::string, std::string>;
 
 struct Settings {
     std::string root = default_root;
-    std::string instance; // six hex digits of the root's path; names sockets, links, tables, cgroups
+    std::string
+        instance; // six hex digits of the root's path; names sockets, links, tables, cgroups
 
-    std::string node_name;             // nodeName; default: the host name
-    std::string node_ip;               // nodeIP; default: the address of the default route's link
-    std::string listen = "0.0.0.0";    // listen
-    uint16_t port = 6443;              // port
-    std::string pod_cidr = "10.244.0.0/16";    // podCIDR
-    std::string service_cidr = "10.96.0.0/16"; // serviceCIDR
+    std::string node_name;          // nodeName; default: the host name
+    std::string node_ip;            // nodeIP; default: the address of the default route's link
+    std::string listen = "0.0.0.0"; // listen
+    uint16_t port = 6443;           // port
+    std::string pod_cidr = "10.244.0.0/16";       // podCIDR
+    std::string service_cidr = "10.96.0.0/16";    // serviceCIDR
     std::string cluster_domain = "cluster.local"; // clusterDomain
-    std::string log_level = "info";    // logLevel
+    std::string log_level = "info";               // logLevel
 
     std::string run_dir() const { return "/run/cloudlet/" + instance; }
     std::string control_socket() const { return run_dir() + "/control.sock"; }
@@ -48,12 +49,12 @@ struct Settings {
 /// Error: invalid for a path that cannot be a folder.
 Result<Settings> settings_for_root(const std::string& root);
 
-/// Reads the file (default: <root>/config.yaml when it exists). Error: not_found, or invalid with the
-/// place; an unknown name is refused with the list of those that exist.
+/// Reads the file (default: <root>/config.yaml when it exists). Error: not_found, or invalid with
+/// the place; an unknown name is refused with the list of those that exist.
 Result<GivenSettings> read_config_file(const std::string& path);
 
-/// Layers flags over file over memory over defaults, and checks every value. Error: invalid; conflict
-/// when a network of an existing cloud would change.
+/// Layers flags over file over memory over defaults, and checks every value. Error: invalid;
+/// conflict when a network of an existing cloud would change.
 Result<Settings> resolve_settings(const std::string& root, const GivenSettings& flags,
                                   const std::optional<std::string>& config_file);
 

@@ -15,7 +15,8 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows) {
     std::string text;
     for (const auto& row : rows) {
         std::string line;
-        for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}", row[i], widths[i] + 3);
+        for (size_t i = 0; i < row.size(); ++i)
+            line += fmt::format("{:<{}}", row[i], widths[i] + 3);
         line.erase(line.find_last_not_of(' ') + 1);
         text += line + "\n";
     }

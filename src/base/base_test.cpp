@@ -59,8 +59,9 @@ TEST(Time, FormatsAndParsesRfc3339) {
     EXPECT_EQ(format_micro_time(time), "2026-01-02T03:04:05.000006Z");
     EXPECT_EQ(format_nano_time(time), "2026-01-02T03:04:05.000006007Z");
     EXPECT_EQ(*parse_time("2026-01-02T05:04:05+02:00"), *parse_time("2026-01-02T03:04:05Z"));
-    for (auto bad : {"", "2026", "2026-13-02T03:04:05Z", "2026-02-30T03:04:05Z", "2026-01-02T03:04:05",
-                     "2026-01-02T03:04:05.Z", "2026-01-02 03:04:05Z", "2026-01-02T24:04:05Z"})
+    for (auto bad :
+         {"", "2026", "2026-13-02T03:04:05Z", "2026-02-30T03:04:05Z", "2026-01-02T03:04:05",
+          "2026-01-02T03:04:05.Z", "2026-01-02 03:04:05Z", "2026-01-02T24:04:05Z"})
         EXPECT_FALSE(parse_time(bad)) << bad;
 }
 
@@ -83,8 +84,9 @@ TEST(Random, OneSeedGivesOneSequence) {
 }
 
 TEST(Ids, LookAsTheirFormatsSay) {
-    EXPECT_THAT(new_uuid(), testing::MatchesRegex(
-        "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
+    EXPECT_THAT(new_uuid(),
+                testing::MatchesRegex(
+                    "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
     EXPECT_EQ(new_hex_id(64).size(), 64u);
     EXPECT_THAT(new_name_suffix(), testing::MatchesRegex("[bcdfghjklmnpqrstvwxz2456789]{5}"));
 }

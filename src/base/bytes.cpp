@@ -6,7 +6,8 @@ namespace cloudlet {
 namespace {
 
 constexpr char hex_digits[] = "0123456789abcdef";
-constexpr char standard_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr char standard_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr char url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 int hex_value(char c) {
@@ -58,14 +59,19 @@ Result<std::string> from_hex(std::string_view text) {
     bytes.reserve(text.size() / 2);
     for (size_t i = 0; i < text.size(); i += 2) {
         int high = hex_value(text[i]), low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0) return fail(Code::invalid, "hex text has a character that is no hex digit");
+        if (high < 0 || low < 0)
+            return fail(Code::invalid, "hex text has a character that is no hex digit");
         bytes += static_cast<char>(high << 4 | low);
     }
     return bytes;
 }
 
-std::string to_base64(std::string_view bytes) { return encode_base64(bytes, standard_alphabet, true); }
-std::string to_base64url(std::string_view bytes) { return encode_base64(bytes, url_alphabet, false); }
+std::string to_base64(std::string_view bytes) {
+    return encode_base64(bytes, standard_alphabet, true);
+}
+std::string to_base64url(std::string_view bytes) {
+    return encode_base64(bytes, url_alphabet, false);
+}
 
 Result<std::string> from_base64(std::string_view text) {
     static constexpr auto values = make_base64_values();
@@ -82,7 +88,8 @@ Result<std::string> from_base64(std::string_view text) {
     int bits = 0;
     for (char c : text) {
         int value = values[static_cast<unsigned char>(c)];
-        if (value < 0) return fail(Code::invalid, "base64 text has a character outside its alphabet");
+        if (value < 0)
+            return fail(Code::invalid, "base64 text has a character outside its alphabet");
         group = group << 6 | static_cast<uint32_t>(value);
         bits += 6;
         if (bits >= 8) {

@@ -50,7 +50,8 @@ std::optional<int> digits_at(std::string_view text, size_t at, size_t digits) {
 /// The zone suffix ("Z", "+02:00") as seconds east of UTC, or nothing.
 std::optional<int> zone_offset(std::string_view zone) {
     if (zone == "Z" || zone == "z") return 0;
-    if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':') return std::nullopt;
+    if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':')
+        return std::nullopt;
     auto hours = digits_at(zone, 1, 2);
     auto minutes = digits_at(zone, 4, 2);
     if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
@@ -79,14 +80,19 @@ std::string format_nano_time(WallTime time) {
 
 Result<WallTime> parse_time(std::string_view text) {
     auto bad = [&] {
-        return fail(Code::invalid, fmt::format("\"{}\" is not an RFC 3339 time such as 2026-01-02T03:04:05Z", text));
+        return fail(
+            Code::invalid,
+            fmt::format("\"{}\" is not an RFC 3339 time such as 2026-01-02T03:04:05Z", text));
     };
     auto year = digits_at(text, 0, 4), month = digits_at(text, 5, 2), day = digits_at(text, 8, 2);
-    auto hour = digits_at(text, 11, 2), minute = digits_at(text, 14, 2), second = digits_at(text, 17, 2);
+    auto hour = digits_at(text, 11, 2), minute = digits_at(text, 14, 2),
+         second = digits_at(text, 17, 2);
     if (!year || !month || !day || !hour || !minute || !second) return bad();
-    if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') || text[13] != ':' || text[16] != ':')
+    if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
+        text[13] != ':' || text[16] != ':')
         return bad();
-    std::chrono::year_month_day date{std::chrono::year{*year}, std::chrono::month(static_cast<unsigned>(*month)),
+    std::chrono::year_month_day date{std::chrono::year{*year},
+                                     std::chrono::month(static_cast<unsigned>(*month)),
                                      std::chrono::day(static_cast<unsigned>(*day))};
     if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return bad();
 
@@ -95,14 +101,16 @@ Result<WallTime> parse_time(std::string_view text) {
     if (at < text.size() && text[at] == '.') {
         long scale = 100'000'000;
         size_t first = ++at;
-        for (; at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])); ++at, scale /= 10)
+        for (; at < text.size() && std::isdigit(static_cast<unsigned char>(text[at]));
+             ++at, scale /= 10)
             nanoseconds += (text[at] - '0') * scale;
         if (at == first) return bad();
     }
     auto offset = zone_offset(text.substr(at));
     if (!offset) return bad();
-    auto whole = std::chrono::sys_days(date) + std::chrono::hours(*hour) + std::chrono::minutes(*minute) +
-                 std::chrono::seconds(*second) - std::chrono::seconds(*offset);
+    auto whole = std::chrono::sys_days(date) + std::chrono::hours(*hour) +
+                 std::chrono::minutes(*minute) + std::chrono::seconds(*second) -
+                 std::chrono::seconds(*offset);
     return WallTime(whole) + std::chrono::nanoseconds(nanoseconds);
 }
 
@@ -111,13 +119,18 @@ std::string format_age(Duration span) {
     if (total < 0) total = 0;
     if (total < 120) return fmt::format("{}s", total);
     auto minutes = total / 60;
-    if (minutes < 10) return total % 60 ? fmt::format("{}m{}s", minutes, total % 60) : fmt::format("{}m", minutes);
+    if (minutes < 10)
+        return total % 60 ? fmt::format("{}m{}s", minutes, total % 60)
+                          : fmt::format("{}m", minutes);
     if (minutes < 180) return fmt::format("{}m", minutes);
     auto hours = minutes / 60;
-    if (hours < 8) return minutes % 60 ? fmt::format("{}h{}m", hours, minutes % 60) : fmt::format("{}h", hours);
+    if (hours < 8)
+        return minutes % 60 ? fmt::format("{}h{}m", hours, minutes % 60)
+                            : fmt::format("{}h", hours);
     if (hours < 48) return fmt::format("{}h", hours);
     auto days = hours / 24;
-    if (days < 8) return hours % 24 ? fmt::format("{}d{}h", days, hours % 24) : fmt::format("{}d", days);
+    if (days < 8)
+        return hours % 24 ? fmt::format("{}d{}h", days, hours % 24) : fmt::format("{}d", days);
     return fmt::format("{}d", days);
 }
 

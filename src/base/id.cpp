@@ -27,8 +27,10 @@ std::string new_name_suffix(size_t length) {
     std::string suffix;
     while (suffix.size() < length) {
         for (unsigned char byte : secure_random_bytes(length * 2)) {
-            constexpr unsigned even_part = 256 - 256 % name_alphabet.size(); // no letter is likelier
-            if (byte < even_part && suffix.size() < length) suffix += name_alphabet[byte % name_alphabet.size()];
+            constexpr unsigned even_part =
+                256 - 256 % name_alphabet.size(); // no letter is likelier
+            if (byte < even_part && suffix.size() < length)
+                suffix += name_alphabet[byte % name_alphabet.size()];
         }
     }
     return suffix;

@@ -18,8 +18,8 @@ std::atomic<LogLevel> threshold{LogLevel::info};
 
 std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink) {
     auto logger = std::make_shared<spdlog::logger>("cloudlet", std::move(sink));
-    logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-        line_pattern, spdlog::pattern_time_type::utc));
+    logger->set_formatter(
+        std::make_unique<spdlog::pattern_formatter>(line_pattern, spdlog::pattern_time_type::utc));
     logger->set_level(spdlog::level::trace);
     logger->flush_on(spdlog::level::trace);
     return logger;
@@ -49,7 +49,8 @@ bool log_enabled(LogLevel level) { return level >= threshold.load(std::memory_or
 
 bool set_log_file(std::string_view path) {
     if (path.empty()) {
-        std::atomic_store(&current_logger(), make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+        std::atomic_store(&current_logger(),
+                          make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>()));
         return true;
     }
     std::string file(path);

@@ -61,7 +61,8 @@ tl::unexpected<Error> fail_errno(std::string_view what, int errno_value) {
     std::string message(what);
     message += ": ";
     message += strerror_r(errno_value, buffer, sizeof buffer);
-    return tl::unexpected<Error>(Error{code_of_errno(errno_value), std::move(message), {}, errno_value});
+    return tl::unexpected<Error>(
+        Error{code_of_errno(errno_value), std::move(message), {}, errno_value});
 }
 
 tl::unexpected<Error> fail_errno(std::string_view what) { return fail_errno(what, errno); }

@@ -22,14 +22,17 @@ constexpr size_t input_size = 128 * 1024;
 Compression detect_compression(std::string_view first_bytes) {
     if (first_bytes.starts_with("\x1f\x8b")) return Compression::gzip;
     if (first_bytes.starts_with("\x28\xb5\x2f\xfd")) return Compression::zstd;
-    // A Zstandard skippable frame (zstd:chunked writes one) has the magic 0x184D2A5?, little-endian.
-    if (first_bytes.size() >= 4 && (first_bytes[0] & 0xF0) == 0x50 && first_bytes.substr(1, 3) == "\x2a\x4d\x18")
+    // A Zstandard skippable frame (zstd:chunked writes one) has the magic 0x184D2A5?,
+    // little-endian.
+    if (first_bytes.size() >= 4 && (first_bytes[0] & 0xF0) == 0x50 &&
+        first_bytes.substr(1, 3) == "\x2a\x4d\x18")
         return Compression::zstd;
     return Compression::none;
 }
 
 struct Decompressor::Impl {
-    Impl(ByteSource bytes, uint64_t limit) : source(std::move(bytes)), room(limit), input(input_size) {}
+    Impl(ByteSource bytes, uint64_t limit)
+        : source(std::move(bytes)), room(limit), input(input_size) {}
     ~Impl() {
         if (inflating) inflateEnd(&zlib);
         ZSTD_freeDCtx(zstd);
@@ -111,9 +114,11 @@ Result<size_t> Decompressor::Impl::read_gzip(std::span<char> buffer) {
         while (left() < 2 && !source_ended) TRY(fill());
         if (!in_member) {
             if (!left()) return 0;
-            bool another = left() >= 2 && detect_compression({input.data() + start, left()}) == Compression::gzip;
+            bool another = left() >= 2 &&
+                           detect_compression({input.data() + start, left()}) == Compression::gzip;
             bool padding = input[start] == 0;
-            if (!another && !padding) return fail(Code::invalid, "the gzip data is followed by something else");
+            if (!another && !padding)
+                return fail(Code::invalid, "the gzip data is followed by something else");
             if (padding) {
                 ++start;
                 continue;
@@ -132,10 +137,11 @@ Result<size_t> Decompressor::Impl::read_gzip(std::span<char> buffer) {
         if (status == Z_STREAM_END)
             in_member = false;
         else if (status != Z_OK && status != Z_BUF_ERROR)
-            return fail(Code::invalid,
-                        fmt::format("the gzip data is damaged ({})", zlib.msg ? zlib.msg : "no reason given"));
+            return fail(Code::invalid, fmt::format("the gzip data is damaged ({})",
+                                                   zlib.msg ? zlib.msg : "no reason given"));
         if (produced) return produced;
-        if (in_member && !left() && source_ended) return fail(Code::invalid, "the gzip data is cut off");
+        if (in_member && !left() && source_ended)
+            return fail(Code::invalid, "the gzip data is cut off");
     }
 }
 
@@ -147,12 +153,14 @@ Result<size_t> Decompressor::Impl::read_zstd(std::span<char> buffer) {
         ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
         size_t hint = ZSTD_decompressStream(zstd, &out, &in);
         if (ZSTD_isError(hint))
-            return fail(Code::invalid, fmt::format("the zstd data is damaged ({})", ZSTD_getErrorName(hint)));
+            return fail(Code::invalid,
+                        fmt::format("the zstd data is damaged ({})", ZSTD_getErrorName(hint)));
         bool stalled = in.pos == 0 && out.pos == 0;
         start += in.pos;
         in_member = hint != 0; // 0: a frame has ended and is flushed
         if (out.pos) return out.pos;
-        if (stalled && source_ended && in_member) return fail(Code::invalid, "the zstd data is cut off");
+        if (stalled && source_ended && in_member)
+            return fail(Code::invalid, "the zstd data is cut off");
     }
 }
 
@@ -170,8 +178,9 @@ Result<size_t> Decompressor::read(std::span<char> buffer) {
     if (buffer.empty()) return 0;
     size_t count = TRY(impl_->read_some(buffer));
     if (count > impl_->room)
-        return fail(Code::too_large,
-                    "the data unpacks to more bytes than are accepted; it may be a decompression bomb");
+        return fail(
+            Code::too_large,
+            "the data unpacks to more bytes than are accepted; it may be a decompression bomb");
     impl_->room -= count;
     return count;
 }
@@ -181,7 +190,8 @@ std::string gzip_compress(std::string_view bytes, int level) {
         libdeflate_alloc_compressor(level), libdeflate_free_compressor);
     check(compressor != nullptr, "libdeflate could not start; the level is 0 to 12");
     std::string out(libdeflate_gzip_compress_bound(compressor.get(), bytes.size()), '\0');
-    size_t size = libdeflate_gzip_compress(compressor.get(), bytes.data(), bytes.size(), out.data(), out.size());
+    size_t size = libdeflate_gzip_compress(compressor.get(), bytes.data(), bytes.size(), out.data(),
+                                           out.size());
     check(size > 0, "libdeflate ran out of the room it asked for");
     out.resize(size);
     return out;
@@ -197,7 +207,8 @@ std::string zstd_compress(std::string_view bytes, int level) {
 
 Result<std::string> decompress(std::string_view bytes, size_t output_limit) {
     Decompressor decompressor(source_of(bytes), output_limit);
-    return read_all([&](std::span<char> buffer) { return decompressor.read(buffer); }, output_limit);
+    return read_all([&](std::span<char> buffer) { return decompressor.read(buffer); },
+                    output_limit);
 }
 
 } // namespace cloudlet::codec

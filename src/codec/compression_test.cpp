@@ -13,7 +13,8 @@ constexpr size_t large = 64 << 20;
 std::string sample(size_t size) {
     std::mt19937 random(7);
     std::string bytes;
-    while (bytes.size() < size) bytes += std::string(random() % 50, static_cast<char>('a' + random() % 26));
+    while (bytes.size() < size)
+        bytes += std::string(random() % 50, static_cast<char>('a' + random() % 26));
     bytes.resize(size);
     return bytes;
 }
@@ -43,7 +44,8 @@ TEST(Compression, IsDetectedAndUndone) {
 }
 
 TEST(Compression, ConcatenatedMembersAndFramesAreOneStream) {
-    EXPECT_EQ(*decompress(gzip_compress("one ") + gzip_compress("") + gzip_compress("two"), large), "one two");
+    EXPECT_EQ(*decompress(gzip_compress("one ") + gzip_compress("") + gzip_compress("two"), large),
+              "one two");
     EXPECT_EQ(*decompress(zstd_compress("one ") + zstd_compress("two"), large), "one two");
     EXPECT_EQ(*decompress(gzip_compress("padded") + std::string(512, '\0'), large), "padded");
     std::string skippable("\x50\x2a\x4d\x18\x03\x00\x00\x00xyz", 11);
@@ -66,7 +68,8 @@ TEST(Compression, DamageIsAnError) {
     }
     std::string flipped = gzip_compress(bytes);
     flipped[flipped.size() - 6] ^= 1; // the CRC
-    EXPECT_EQ(decompress(flipped, large).error().message, "the gzip data is damaged (incorrect data check)");
+    EXPECT_EQ(decompress(flipped, large).error().message,
+              "the gzip data is damaged (incorrect data check)");
 }
 
 TEST(Compression, BombsStopAtTheLimit) {
@@ -80,14 +83,15 @@ TEST(Compression, BombsStopAtTheLimit) {
 }
 
 TEST(Compression, AnErrorOfTheSourceComesThrough) {
-    Decompressor decompressor([](std::span<char>) -> Result<size_t> { return fail(Code::timeout, "too slow"); },
-                              large);
+    Decompressor decompressor(
+        [](std::span<char>) -> Result<size_t> { return fail(Code::timeout, "too slow"); }, large);
     char buffer[10];
     EXPECT_EQ(decompressor.read(buffer).error().code, Code::timeout);
 }
 
 TEST(Digest, MatchesTheStandardsExamples) { // FIPS 180-4 and RFC 3174 test vectors
-    EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(sha256_hex("abc"),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     EXPECT_EQ(sha512_hex("abc").substr(0, 32), "ddaf35a193617abacc417349ae204131");
     EXPECT_EQ(to_hex(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");

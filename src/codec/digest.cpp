@@ -19,7 +19,8 @@ const EVP_MD* algorithm(const char* name) {
 std::string digest_of(const EVP_MD* md, std::string_view bytes) {
     unsigned char out[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
-    check(EVP_Digest(bytes.data(), bytes.size(), out, &size, md, nullptr) == 1, "OpenSSL could not digest bytes");
+    check(EVP_Digest(bytes.data(), bytes.size(), out, &size, md, nullptr) == 1,
+          "OpenSSL could not digest bytes");
     return {reinterpret_cast<char*>(out), size};
 }
 
@@ -36,7 +37,8 @@ struct Sha256::Impl {
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
     void start() {
-        check(EVP_DigestInit_ex(context, sha256_algorithm(), nullptr) == 1, "OpenSSL could not start a digest");
+        check(EVP_DigestInit_ex(context, sha256_algorithm(), nullptr) == 1,
+              "OpenSSL could not start a digest");
     }
     EVP_MD_CTX* context = EVP_MD_CTX_new();
 };
@@ -47,12 +49,14 @@ Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::string_view bytes) {
-    check(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1, "OpenSSL could not digest bytes");
+    check(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1,
+          "OpenSSL could not digest bytes");
 }
 
 std::string Sha256::finish() {
     unsigned char out[32];
-    check(EVP_DigestFinal_ex(impl_->context, out, nullptr) == 1, "OpenSSL could not finish a digest");
+    check(EVP_DigestFinal_ex(impl_->context, out, nullptr) == 1,
+          "OpenSSL could not finish a digest");
     impl_->start();
     return {reinterpret_cast<char*>(out), sizeof out};
 }

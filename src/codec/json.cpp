@@ -205,7 +205,9 @@ Json& Json::set_path(std::initializer_list<std::string_view> path, Json value) {
     return *this;
 }
 
-bool Json::erase(std::string_view key) { return kind_ == Kind::object && load<Object*>()->erase(key); }
+bool Json::erase(std::string_view key) {
+    return kind_ == Kind::object && load<Object*>()->erase(key);
+}
 
 Json& Json::push_back(Json value) {
     mutable_items().push_back(std::move(value));
@@ -227,8 +229,10 @@ bool Json::numbers_equal(const Json& a, const Json& b) {
 }
 
 bool operator==(const Json& a, const Json& b) {
-    if (a.is_number() || b.is_number()) return a.is_number() && b.is_number() && Json::numbers_equal(a, b);
-    if (a.is_string() || b.is_string()) return a.is_string() && b.is_string() && a.as_string() == b.as_string();
+    if (a.is_number() || b.is_number())
+        return a.is_number() && b.is_number() && Json::numbers_equal(a, b);
+    if (a.is_string() || b.is_string())
+        return a.is_string() && b.is_string() && a.as_string() == b.as_string();
     if (a.kind_ != b.kind_) return false;
     if (a.is_bool()) return a.as_bool() == b.as_bool();
     if (a.is_array()) return a.items() == b.items();
@@ -246,8 +250,11 @@ bool operator==(const Json& a, const Json& b) {
 // ---- objects
 
 size_t Json::Object::lower_bound(std::string_view key) const {
-    auto before = [this](uint32_t position, std::string_view wanted) { return members_[position].key < wanted; };
-    return static_cast<size_t>(std::lower_bound(sorted_.begin(), sorted_.end(), key, before) - sorted_.begin());
+    auto before = [this](uint32_t position, std::string_view wanted) {
+        return members_[position].key < wanted;
+    };
+    return static_cast<size_t>(std::lower_bound(sorted_.begin(), sorted_.end(), key, before) -
+                               sorted_.begin());
 }
 
 size_t Json::Object::position_of(std::string_view key) const {
@@ -282,7 +289,8 @@ Json::Object::iterator Json::Object::find(std::string_view key) {
 }
 
 Json& Json::Object::insert_or_assign(std::string_view key, Json value) {
-    if (size_t position = position_of(key); position != npos) return members_[position].value = std::move(value);
+    if (size_t position = position_of(key); position != npos)
+        return members_[position].value = std::move(value);
     if (!sorted_.empty()) {
         auto slot = sorted_.begin() + static_cast<ptrdiff_t>(lower_bound(key));
         sorted_.insert(slot, static_cast<uint32_t>(members_.size()));

@@ -11,13 +11,13 @@ namespace {
 Json container(int number) {
     Json env = Json::array();
     for (int i = 0; i < 8; ++i)
-        env.push_back(
-            Json::object({{"name", fmt::format("SETTING_{}", i)}, {"value", "a value of middling length"}}));
-    Json probe =
-        Json::object({{"httpGet", Json::object({{"path", "/healthz"}, {"port", 8080}, {"scheme", "HTTP"}})},
-                      {"timeoutSeconds", 1},
-                      {"periodSeconds", 10},
-                      {"failureThreshold", 3}});
+        env.push_back(Json::object(
+            {{"name", fmt::format("SETTING_{}", i)}, {"value", "a value of middling length"}}));
+    Json probe = Json::object(
+        {{"httpGet", Json::object({{"path", "/healthz"}, {"port", 8080}, {"scheme", "HTTP"}})},
+         {"timeoutSeconds", 1},
+         {"periodSeconds", 10},
+         {"failureThreshold", 3}});
     return Json::object(
         {{"name", fmt::format("container-{}", number)},
          {"image", "docker.io/library/guestbook-web:v1.2.3"},
@@ -25,7 +25,8 @@ Json container(int number) {
          {"env", env},
          {"livenessProbe", probe},
          {"readinessProbe", probe},
-         {"resources", Json::object({{"limits", Json::object({{"cpu", "500m"}, {"memory", "128Mi"}})}})},
+         {"resources",
+          Json::object({{"limits", Json::object({{"cpu", "500m"}, {"memory", "128Mi"}})}})},
          {"terminationMessagePath", "/dev/termination-log"},
          {"imagePullPolicy", "IfNotPresent"}});
 }

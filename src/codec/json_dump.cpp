@@ -40,6 +40,10 @@ void append_escape(std::string& out, unsigned char c) {
 
 // As JavaScript and Go's encoding/json choose: plain digits from 1e-6 up to 1e21, else an exponent.
 void append_double(std::string& out, double value) {
+    if (value == 0 && std::signbit(value)) { // "-0" would read back as an integer
+        out += "-0.0";
+        return;
+    }
     char buffer[64];
     double size = std::fabs(value);
     bool plain = size == 0 || (size >= 1e-6 && size < 1e21);

@@ -61,7 +61,8 @@ public:
     bool on_double(double, boost::json::string_view rest, Error& error) {
         std::string_view number = whole(rest);
         if (number.find_first_of(".eE") == std::string_view::npos) return add(Json::huge(number));
-        double value = 0; // Boost 1.81's own conversion is off by one in the last place now and then
+        double value =
+            0; // Boost 1.81's own conversion is off by one in the last place now and then
         auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), value);
         if (problem == std::errc::result_out_of_range) value = settle_range(number);
         if (std::isinf(value)) {
@@ -147,8 +148,8 @@ void JsonBuilder::settle_duplicates(Json::Object& object) {
     object.rebuild_index();
 }
 
-// Runs while the object of `key` ends: the stacks still hold everything around it, and frames_.back()
-// is the object itself.
+// Runs while the object of `key` ends: the stacks still hold everything around it, and
+// frames_.back() is the object itself.
 std::string JsonBuilder::path_to(std::string_view key) const {
     std::string path;
     for (size_t depth = 0; depth + 1 < frames_.size(); ++depth) {
@@ -181,7 +182,8 @@ std::string explain(const boost::json::error_code& error, std::string_view text,
     if (error == json::error::extra_data) return "there is more text after the document";
     if (error == json::error::exponent_overflow) return "the number is too large";
     if (error == json::error::expected_hex_digit) return "a \\u escape needs four hex digits";
-    if (error == json::error::illegal_leading_surrogate || error == json::error::illegal_trailing_surrogate ||
+    if (error == json::error::illegal_leading_surrogate ||
+        error == json::error::illegal_trailing_surrogate ||
         error == json::error::expected_utf16_escape)
         return "a \\u escape is half of a surrogate pair";
     if (offset >= text.size()) return "the text ends in the middle of a value";
@@ -195,8 +197,9 @@ std::string explain(const boost::json::error_code& error, std::string_view text,
 
 Result<ParsedJson> parse_json_noting_duplicates(std::string_view text, JsonLimits limits) {
     if (text.size() > limits.max_bytes)
-        return fail(Code::too_large, fmt::format("the JSON text has {} bytes, at most {} are accepted; send less",
-                                                 text.size(), limits.max_bytes));
+        return fail(Code::too_large,
+                    fmt::format("the JSON text has {} bytes, at most {} are accepted; send less",
+                                text.size(), limits.max_bytes));
     boost::json::parse_options options;
     options.max_depth = limits.max_depth;
     boost::json::basic_parser<JsonBuilder> parser(options);
@@ -205,11 +208,12 @@ Result<ParsedJson> parse_json_noting_duplicates(std::string_view text, JsonLimit
     if (!error && !parser.done()) error = boost::json::error::incomplete;
     if (!error && consumed < text.size()) error = boost::json::error::extra_data;
     if (error == boost::json::error::too_deep)
-        return fail(Code::too_large, fmt::format("the JSON is nested deeper than {} levels at {}; flatten it",
-                                                 limits.max_depth, place(text, consumed)));
+        return fail(Code::too_large,
+                    fmt::format("the JSON is nested deeper than {} levels at {}; flatten it",
+                                limits.max_depth, place(text, consumed)));
     if (error)
-        return fail(Code::invalid,
-                    fmt::format("invalid JSON at {}: {}", place(text, consumed), explain(error, text, consumed)));
+        return fail(Code::invalid, fmt::format("invalid JSON at {}: {}", place(text, consumed),
+                                               explain(error, text, consumed)));
     return parser.handler().take();
 }
 

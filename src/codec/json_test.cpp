@@ -22,10 +22,12 @@ TEST(Json, IsSmall) { EXPECT_EQ(sizeof(Json), 24u); }
 
 TEST(Json, DocumentsComeBackByteForByte) {
     for (auto text :
-         {R"(null)", R"(true)", R"(-1)", R"("")", R"([])", R"({})", R"({"b":1,"a":[1,2.5,"x",null,false,{}]})",
+         {R"(null)", R"(true)", R"(-1)", R"("")", R"([])", R"({})",
+          R"({"b":1,"a":[1,2.5,"x",null,false,{}]})",
           R"({"text":"a longer string that does not fit inside the value","tab":"\t\"\\\u0001é😀"})",
           R"(9223372036854775807)", R"(-9223372036854775808)", R"(18446744073709551615)",
-          R"(123456789012345678901234567890)", R"(-99999999999999999999)", R"(0.1)", R"(1e+21)", R"(1e-7)"})
+          R"(123456789012345678901234567890)", R"(-99999999999999999999)", R"(0.1)", R"(1e+21)",
+          R"(1e-7)"})
         EXPECT_EQ(parsed(text).dump(), text);
 }
 
@@ -35,19 +37,23 @@ TEST(Json, WhitespaceAndEscapesAreUnderstood) {
 }
 
 TEST(Json, FloatsPrintTheShortestTextThatReadsBackTheSame) {
-    for (double value :
-         {0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 123456.789, 2.2250738585072014e-308, 9007199254740993.0})
+    for (double value : {0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 123456.789,
+                         2.2250738585072014e-308, 9007199254740993.0})
         EXPECT_EQ(parsed(Json(value).dump()).as_double(), value);
     EXPECT_EQ(Json(100000.0).dump(), "100000");
+    EXPECT_EQ(parsed("-0e5").dump(), "-0.0");
     EXPECT_EQ(Json(1e300).dump(), "1e+300");
     EXPECT_EQ(parsed("1e-400").as_double(), 0); // too small to tell from zero
     EXPECT_TRUE(Json(std::nan("")).is_null());
 }
 
 TEST(Json, BadTextIsRefusedWithItsPlace) {
-    EXPECT_EQ(error_of("{\n  \"a\": 1,\n  b\n}"), "invalid JSON at line 3, column 3: unexpected 'b'");
-    EXPECT_EQ(error_of("[1,2"), "invalid JSON at line 1, column 5: the text ends in the middle of a value");
-    EXPECT_EQ(error_of("{} x"), "invalid JSON at line 1, column 4: there is more text after the document");
+    EXPECT_EQ(error_of("{\n  \"a\": 1,\n  b\n}"),
+              "invalid JSON at line 3, column 3: unexpected 'b'");
+    EXPECT_EQ(error_of("[1,2"),
+              "invalid JSON at line 1, column 5: the text ends in the middle of a value");
+    EXPECT_EQ(error_of("{} x"),
+              "invalid JSON at line 1, column 4: there is more text after the document");
     for (auto bad : {"",           " ",        "nul",          "[1,]",
                      "{\"a\":1,}", "01",       "1.",           "+1",
                      "'a'",        "\"\\x\"",  "\"\\ud800\"",  "\"a\nb\"",
@@ -64,15 +70,18 @@ TEST(Json, LimitsOnDepthAndSizeHold) {
     EXPECT_EQ(deep.error().code, Code::too_large);
     auto large = parse_json("[1,2,3]", {.max_bytes = 6});
     ASSERT_FALSE(large);
-    EXPECT_EQ(large.error().message, "the JSON text has 7 bytes, at most 6 are accepted; send less");
+    EXPECT_EQ(large.error().message,
+              "the JSON text has 7 bytes, at most 6 are accepted; send less");
 }
 
 TEST(Json, DuplicateKeysAreReportedWithTheirPathAndTheLastOneWins) {
     auto result = parse_json_noting_duplicates(
         R"({"kind":"A","spec":{"list":[{},{"name":1,"name":2,"x":0}],"replicas":1,"replicas":3},"kind":"B"})");
     ASSERT_TRUE(result);
-    EXPECT_THAT(result->duplicate_keys, testing::ElementsAre("spec.list[1].name", "spec.replicas", "kind"));
-    EXPECT_EQ(result->value.dump(), R"({"kind":"B","spec":{"list":[{},{"name":2,"x":0}],"replicas":3}})");
+    EXPECT_THAT(result->duplicate_keys,
+                testing::ElementsAre("spec.list[1].name", "spec.replicas", "kind"));
+    EXPECT_EQ(result->value.dump(),
+              R"({"kind":"B","spec":{"list":[{},{"name":2,"x":0}],"replicas":3}})");
 }
 
 TEST(Json, DuplicatesInLargeObjectsAreFoundToo) {
@@ -88,7 +97,8 @@ TEST(Json, DuplicatesInLargeObjectsAreFoundToo) {
 }
 
 TEST(Json, ReadsNeverFail) {
-    Json pod = parsed(R"({"metadata":{"name":"web"},"spec":{"replicas":3,"ratio":2.0,"big":1e300}})");
+    Json pod =
+        parsed(R"({"metadata":{"name":"web"},"spec":{"replicas":3,"ratio":2.0,"big":1e300}})");
     EXPECT_EQ(pod.at({"metadata", "name"}).as_string(), "web");
     EXPECT_EQ(pod["spec"]["replicas"].as_int(), 3);
     EXPECT_EQ(pod["spec"]["ratio"].as_int(), 2);
@@ -103,9 +113,13 @@ TEST(Json, ReadsNeverFail) {
 TEST(Json, WritesMakeTheContainersTheyNeed) {
     Json pod;
     pod.set("kind", "Pod").set_path({"metadata", "labels", "app"}, "web");
-    pod.ensure("spec").ensure("containers").push_back(Json::object({{"name", "a"}})).push_back(Json::object());
-    EXPECT_EQ(pod.dump(),
-              R"({"kind":"Pod","metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"a"},{}]}})");
+    pod.ensure("spec")
+        .ensure("containers")
+        .push_back(Json::object({{"name", "a"}}))
+        .push_back(Json::object());
+    EXPECT_EQ(
+        pod.dump(),
+        R"({"kind":"Pod","metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"a"},{}]}})");
     EXPECT_TRUE(pod.erase("spec"));
     EXPECT_FALSE(pod.erase("spec"));
     pod.set("kind", "Node");
@@ -140,7 +154,8 @@ TEST(Json, LargeObjectsStayFastAndOrdered) {
     EXPECT_TRUE(map.erase("key-5000"));
     EXPECT_FALSE(map.contains("key-5000"));
     EXPECT_EQ(map["key-4999"].as_int(), 4999);
-    map.mutable_members().erase_if([](const Json::Member& member) { return member.value.as_int() >= 10; });
+    map.mutable_members().erase_if(
+        [](const Json::Member& member) { return member.value.as_int() >= 10; });
     EXPECT_EQ(map.size(), 10u);
     EXPECT_EQ(map["key-7"].as_int(), 7);
     EXPECT_EQ(parsed(map.dump()), map);

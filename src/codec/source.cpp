@@ -36,7 +36,8 @@ Result<std::string> read_all(const ByteSource& source, size_t limit) {
         size_t count = TRY(source(std::span(all).subspan(size)));
         size += count;
         if (size > limit)
-            return fail(Code::too_large, fmt::format("more than {} bytes; at most that many are accepted", limit));
+            return fail(Code::too_large,
+                        fmt::format("more than {} bytes; at most that many are accepted", limit));
         if (count) continue;
         all.resize(size);
         return all;

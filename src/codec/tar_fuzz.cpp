@@ -6,7 +6,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace cloudlet;
-    codec::Decompressor plain(codec::source_of({reinterpret_cast<const char*>(data), size}), 4 << 20);
+    codec::Decompressor plain(codec::source_of({reinterpret_cast<const char*>(data), size}),
+                              4 << 20);
     codec::TarReader reader([&](std::span<char> buffer) { return plain.read(buffer); });
     for (;;) {
         auto entry = reader.next();

@@ -47,15 +47,19 @@ Result<TarEntry::Type> type_of(archive_entry* entry, const std::string& path) {
     case AE_IFCHR: return TarEntry::Type::character_device;
     case AE_IFBLK: return TarEntry::Type::block_device;
     case AE_IFIFO: return TarEntry::Type::fifo;
-    default: return fail(Code::invalid, fmt::format("the tar entry \"{}\" has a type that no file has", path));
+    default:
+        return fail(Code::invalid,
+                    fmt::format("the tar entry \"{}\" has a type that no file has", path));
     }
 }
 
 // Ids are 32 bits to the kernel, and all ones means "leave it".
 Result<uint32_t> id_of(int64_t id, const std::string& path) {
     if (id < 0 || id >= UINT32_MAX)
-        return fail(Code::invalid,
-                    fmt::format("the tar entry \"{}\" has the owner {}, which is no user or group id", path, id));
+        return fail(
+            Code::invalid,
+            fmt::format("the tar entry \"{}\" has the owner {}, which is no user or group id", path,
+                        id));
     return static_cast<uint32_t>(id);
 }
 
@@ -65,7 +69,8 @@ void read_xattrs(archive_entry* from, TarEntry& entry) {
     size_t size = 0;
     archive_entry_xattr_reset(from);
     while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK)
-        if (name) entry.xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
+        if (name)
+            entry.xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
 }
 
 // What the pax records of one entry say about its names; empty: nothing.
@@ -76,7 +81,8 @@ struct PaxNames {
     void read(std::string_view records) {
         while (!records.empty()) {
             size_t length = 0;
-            auto [end, problem] = std::from_chars(records.data(), records.data() + records.size(), length);
+            auto [end, problem] =
+                std::from_chars(records.data(), records.data() + records.size(), length);
             size_t key_at = static_cast<size_t>(end - records.data()) + 1;
             if (problem != std::errc() || length <= key_at || length > records.size()) return;
             auto record = records.substr(key_at, length - key_at - 1);
@@ -122,7 +128,8 @@ struct TarReader::Impl {
 
 la_ssize_t TarReader::Impl::pull(struct archive* archive, void* self, const void** bytes) {
     auto& me = *static_cast<Impl*>(self);
-    int64_t keep = me.in_header ? archive_read_header_position(archive) : archive_filter_bytes(archive, -1);
+    int64_t keep =
+        me.in_header ? archive_read_header_position(archive) : archive_filter_bytes(archive, -1);
     while (!me.chunks.empty() &&
            static_cast<int64_t>(me.chunks.front().offset + me.chunks.front().bytes.size()) <= keep)
         me.chunks.pop_front();
@@ -153,12 +160,14 @@ std::string TarReader::Impl::raw(uint64_t offset, size_t size) const {
 
 // Walks the extension headers before the entry's own (POSIX.1-2017, pax, "pax Header Block").
 PaxNames TarReader::Impl::names_of_header() const {
-    constexpr size_t block = 512, size_field = 124, type_field = 156, most_headers = 8, most_bytes = 4 << 20;
+    constexpr size_t block = 512, size_field = 124, type_field = 156, most_headers = 8,
+                     most_bytes = 4 << 20;
     PaxNames names;
     auto at = static_cast<uint64_t>(archive_read_header_position(archive));
     for (size_t i = 0; i < most_headers; ++i) {
         std::string header = raw(at, block);
-        if (header.size() < block || std::string_view("xXgLKV").find(header[type_field]) == std::string_view::npos)
+        if (header.size() < block ||
+            std::string_view("xXgLKV").find(header[type_field]) == std::string_view::npos)
             break;
         uint64_t length = std::strtoull(header.substr(size_field, 12).c_str(), nullptr, 8);
         if (length > most_bytes) break;
@@ -183,7 +192,8 @@ Result<void> TarReader::Impl::open() {
 Error TarReader::Impl::error(std::string_view doing) {
     if (source_error) return *source_error;
     return {Code::invalid,
-            fmt::format("the tar archive is damaged ({}: {})", doing, text_of(archive_error_string(archive))),
+            fmt::format("the tar archive is damaged ({}: {})", doing,
+                        text_of(archive_error_string(archive))),
             {},
             0};
 }
@@ -192,7 +202,8 @@ Result<TarEntry> TarReader::Impl::convert(archive_entry* from) {
     TarEntry entry;
     entry.path = text_of(archive_entry_pathname(from));
     if (entry.path.empty())
-        return fail(Code::invalid, "the tar archive has an entry without a name, or with one that is not UTF-8");
+        return fail(Code::invalid,
+                    "the tar archive has an entry without a name, or with one that is not UTF-8");
     PaxNames names = names_of_header();
     if (!names.path.empty()) entry.path = names.path;
     if (!names.sparse_path.empty()) entry.path = names.sparse_path;
@@ -204,14 +215,18 @@ Result<TarEntry> TarReader::Impl::convert(archive_entry* from) {
     int64_t seconds = std::clamp<int64_t>(archive_entry_mtime(from), -last_second, last_second);
     long nanoseconds = std::clamp<long>(archive_entry_mtime_nsec(from), 0, 999'999'999);
     if (seconds < 0) nanoseconds = -nanoseconds; // libarchive reads "-1.25" as -1 and 0.25
-    entry.modified = WallTime{std::chrono::seconds{seconds} + std::chrono::nanoseconds{nanoseconds}};
+    entry.modified =
+        WallTime{std::chrono::seconds{seconds} + std::chrono::nanoseconds{nanoseconds}};
     entry.size = static_cast<uint64_t>(std::max<int64_t>(archive_entry_size(from), 0));
-    if (entry.type == TarEntry::Type::hard_link) entry.link_target = text_of(archive_entry_hardlink(from));
-    if (entry.type == TarEntry::Type::symlink) entry.link_target = text_of(archive_entry_symlink(from));
+    if (entry.type == TarEntry::Type::hard_link)
+        entry.link_target = text_of(archive_entry_hardlink(from));
+    if (entry.type == TarEntry::Type::symlink)
+        entry.link_target = text_of(archive_entry_symlink(from));
     bool link = entry.type == TarEntry::Type::hard_link || entry.type == TarEntry::Type::symlink;
     if (link && !names.link_target.empty()) entry.link_target = names.link_target;
     if (link && entry.link_target.empty())
-        return fail(Code::invalid, fmt::format("the tar entry \"{}\" links to nothing", entry.path));
+        return fail(Code::invalid,
+                    fmt::format("the tar entry \"{}\" links to nothing", entry.path));
     entry.device_major = static_cast<uint32_t>(archive_entry_rdevmajor(from));
     entry.device_minor = static_cast<uint32_t>(archive_entry_rdevminor(from));
     read_xattrs(from, entry);
@@ -228,7 +243,8 @@ Result<std::optional<TarEntry>> TarReader::next() {
     if (!impl_->opened) TRY(impl_->open());
     if (impl_->ended) return std::nullopt;
     // Skipping apart from the next header tells pull() what it may let go.
-    if (std::exchange(impl_->in_entry, false) && archive_read_data_skip(impl_->archive) < ARCHIVE_WARN)
+    if (std::exchange(impl_->in_entry, false) &&
+        archive_read_data_skip(impl_->archive) < ARCHIVE_WARN)
         return tl::unexpected<Error>(impl_->error("entry content"));
     archive_entry* entry = nullptr;
     impl_->in_header = true;
@@ -253,7 +269,8 @@ Result<std::optional<TarBlock>> TarReader::next_block() {
     for (;;) {
         int status = archive_read_data_block(impl_->archive, &bytes, &size, &offset);
         if (status == ARCHIVE_EOF) return std::nullopt;
-        if (status != ARCHIVE_OK || offset < 0) return tl::unexpected<Error>(impl_->error("entry content"));
+        if (status != ARCHIVE_OK || offset < 0)
+            return tl::unexpected<Error>(impl_->error("entry content"));
         if (size == 0) continue; // a hole
         return TarBlock{static_cast<uint64_t>(offset), {static_cast<const char*>(bytes), size}};
     }
@@ -262,13 +279,16 @@ Result<std::optional<TarBlock>> TarReader::next_block() {
 Result<std::string> TarReader::read_content(size_t limit) {
     if (impl_->content_size > limit)
         return fail(Code::too_large,
-                    fmt::format("a tar entry has {} bytes; at most {} are accepted", impl_->content_size, limit));
+                    fmt::format("a tar entry has {} bytes; at most {} are accepted",
+                                impl_->content_size, limit));
     std::string content;
     for (;;) {
         auto block = TRY(next_block());
         if (!block) break;
-        if (block->offset > impl_->content_size || block->bytes.size() > impl_->content_size - block->offset)
-            return fail(Code::invalid, "the tar archive is damaged (an entry has more content than its size)");
+        if (block->offset > impl_->content_size ||
+            block->bytes.size() > impl_->content_size - block->offset)
+            return fail(Code::invalid,
+                        "the tar archive is damaged (an entry has more content than its size)");
         content.resize(block->offset);
         content += block->bytes;
     }

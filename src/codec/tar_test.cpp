@@ -37,8 +37,9 @@ std::string archive_of(const std::vector<Read>& entries) {
 std::string system_tar(const std::string& script, const std::string& options) {
     std::string folder = fmt::format("/tmp/cloudlet-tar-test-{}", ::getpid());
     std::filesystem::create_directory(folder);
-    std::string command = fmt::format("cd {0} && mkdir in && cd in && {{ {1}; }} && tar {2} -cf ../out.tar .",
-                                      folder, script, options);
+    std::string command =
+        fmt::format("cd {0} && mkdir in && cd in && {{ {1}; }} && tar {2} -cf ../out.tar .", folder,
+                    script, options);
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
     std::ifstream file(folder + "/out.tar", std::ios::binary);
     std::string bytes{std::istreambuf_iterator<char>(file), {}};
@@ -48,7 +49,8 @@ std::string system_tar(const std::string& script, const std::string& options) {
 
 TEST(Tar, EntriesComeBackAsTheyWereWritten) {
     std::vector<Read> entries(7);
-    entries[0].entry = {.path = "dir/", .type = TarEntry::Type::directory, .mode = 01777, .uid = 1000, .gid = 100};
+    entries[0].entry = {
+        .path = "dir/", .type = TarEntry::Type::directory, .mode = 01777, .uid = 1000, .gid = 100};
     entries[1] = {{.path = "dir/file", .mode = 04755, .uid = 3'000'000, .gid = 4'000'000'000u},
                   std::string(100'000, 'x')};
     entries[1].entry.modified = WallTime{std::chrono::nanoseconds{1'700'000'000'123'456'789}};
@@ -57,9 +59,12 @@ TEST(Tar, EntriesComeBackAsTheyWereWritten) {
     entries[2].entry = {.path = std::string(300, 'n') + "/é",
                         .type = TarEntry::Type::symlink,
                         .link_target = std::string(200, 't')};
-    entries[3].entry = {.path = "hard", .type = TarEntry::Type::hard_link, .link_target = "dir/file"};
-    entries[4].entry = {
-        .path = "null", .type = TarEntry::Type::character_device, .device_major = 1, .device_minor = 3};
+    entries[3].entry = {
+        .path = "hard", .type = TarEntry::Type::hard_link, .link_target = "dir/file"};
+    entries[4].entry = {.path = "null",
+                        .type = TarEntry::Type::character_device,
+                        .device_major = 1,
+                        .device_minor = 3};
     entries[5].entry = {.path = "fifo", .type = TarEntry::Type::fifo};
     entries[6] = {{.path = "e\xCC\x81"}, ""}; // decomposed: names are bytes, not normalized
     entries[6].entry.modified = WallTime{std::chrono::nanoseconds{-1'250'000'000}};
@@ -85,7 +90,8 @@ TEST(Tar, EntriesComeBackAsTheyWereWritten) {
 TEST(Tar, TheSystemsTarReadsWhatWeWrite) {
     std::string folder = fmt::format("/tmp/cloudlet-tar-out-{}", ::getpid());
     std::filesystem::create_directory(folder);
-    std::string bytes = archive_of({{{.path = std::string(150, 'a') + "/long"}, "content"}, {{.path = "é"}, "x"}});
+    std::string bytes =
+        archive_of({{{.path = std::string(150, 'a') + "/long"}, "content"}, {{.path = "é"}, "x"}});
     std::ofstream(folder + "/a.tar", std::ios::binary) << bytes;
     EXPECT_EQ(std::system(fmt::format("cd {} && tar xf a.tar 2>&1", folder).c_str()), 0);
     EXPECT_TRUE(std::filesystem::exists(folder + "/" + std::string(150, 'a') + "/long"));
@@ -94,9 +100,10 @@ TEST(Tar, TheSystemsTarReadsWhatWeWrite) {
 }
 
 TEST(Tar, EveryDialectOfSystemTarIsRead) {
-    std::string script = "printf hello >file; ln -s file link; ln file hard; mkfifo pipe; mkdir -p $(printf "
-                         "'d%.0s' $(seq 1 120))/deep; "
-                         "printf é >$(printf 'd%.0s' $(seq 1 120))/deep/ü; chmod 6755 file";
+    std::string script =
+        "printf hello >file; ln -s file link; ln file hard; mkfifo pipe; mkdir -p $(printf "
+        "'d%.0s' $(seq 1 120))/deep; "
+        "printf é >$(printf 'd%.0s' $(seq 1 120))/deep/ü; chmod 6755 file";
     for (std::string format : {"--format=gnu", "--format=pax", "--format=posix --sort=name"}) {
         auto entries = read_archive(system_tar(script, format));
         ASSERT_TRUE(entries) << format << entries.error().message;
@@ -107,17 +114,19 @@ TEST(Tar, EveryDialectOfSystemTarIsRead) {
         ASSERT_TRUE(by_name.contains(deep)) << format;
         EXPECT_EQ(by_name[deep].content, "é");
         EXPECT_EQ(by_name["./link"].entry.link_target, "file");
-        bool hard_first =
-            by_name["./hard"].content == "hello"; // tar stores the content with the name it meets first
+        bool hard_first = by_name["./hard"].content ==
+                          "hello"; // tar stores the content with the name it meets first
         EXPECT_EQ(by_name[hard_first ? "./hard" : "./file"].entry.mode, 06755u);
         EXPECT_EQ(by_name[hard_first ? "./file" : "./hard"].entry.type, TarEntry::Type::hard_link);
     }
 }
 
 TEST(Tar, SparseFilesKeepTheirHoles) {
-    std::string script = "truncate -s 4G big; printf middle | dd of=big bs=1 seek=3G conv=notrunc status=none";
-    for (std::string format : {"--format=gnu", "--format=pax --sparse-version=0.0",
-                               "--format=pax --sparse-version=0.1", "--format=pax --sparse-version=1.0"}) {
+    std::string script =
+        "truncate -s 4G big; printf middle | dd of=big bs=1 seek=3G conv=notrunc status=none";
+    for (std::string format :
+         {"--format=gnu", "--format=pax --sparse-version=0.0", "--format=pax --sparse-version=0.1",
+          "--format=pax --sparse-version=1.0"}) {
         std::string bytes = system_tar(script, "-S " + format);
         EXPECT_LT(bytes.size(), 100'000u);
         TarReader reader(source_of(bytes));
@@ -142,9 +151,10 @@ TEST(Tar, SparseFilesKeepTheirHoles) {
 }
 
 TEST(Tar, XattrsOfSystemTarAreRead) {
-    auto entries = read_archive(system_tar("touch f; setfattr -n user.note -v hi f 2>/dev/null || python3 -c "
-                                           "'import os; os.setxattr(\"f\", \"user.note\", b\"hi\")'",
-                                           "--xattrs --xattrs-include='*' --format=pax"));
+    auto entries =
+        read_archive(system_tar("touch f; setfattr -n user.note -v hi f 2>/dev/null || python3 -c "
+                                "'import os; os.setxattr(\"f\", \"user.note\", b\"hi\")'",
+                                "--xattrs --xattrs-include='*' --format=pax"));
     ASSERT_TRUE(entries);
     EXPECT_THAT(entries->back().entry.xattrs, testing::Contains(testing::Pair("user.note", "hi")));
 }

@@ -12,8 +12,9 @@ namespace {
 constexpr size_t block = 512;
 
 struct UstarHeader {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link_name[100], magic[6],
-        version[2], user_name[32], group_name[32], device_major[8], device_minor[8], prefix[155], padding[12];
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link_name[100],
+        magic[6], version[2], user_name[32], group_name[32], device_major[8], device_minor[8],
+        prefix[155], padding[12];
 };
 static_assert(sizeof(UstarHeader) == block);
 
@@ -36,7 +37,8 @@ constexpr uint64_t largest(const char (&)[N]) {
 // "<length> <key>=<value>\n", where the length counts its own digits.
 std::string pax_record(std::string_view key, std::string_view value) {
     size_t bare = key.size() + value.size() + 3, total = bare + 1;
-    while (bare + std::to_string(total).size() != total) total = bare + std::to_string(total).size();
+    while (bare + std::to_string(total).size() != total)
+        total = bare + std::to_string(total).size();
     return fmt::format("{} {}={}\n", total, key, value);
 }
 
@@ -64,14 +66,16 @@ Seconds split(WallTime time) {
 }
 
 bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) > 0; });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<signed char>(c) > 0; });
 }
 
 // What does not fit into the ustar fields.
 std::string pax_records(const TarEntry& entry, uint64_t size) {
     UstarHeader header;
     std::string records;
-    if (entry.path.size() > sizeof header.name || !is_ascii(entry.path)) records += pax_record("path", entry.path);
+    if (entry.path.size() > sizeof header.name || !is_ascii(entry.path))
+        records += pax_record("path", entry.path);
     if (entry.link_target.size() > sizeof header.link_name || !is_ascii(entry.link_target))
         records += pax_record("linkpath", entry.link_target);
     if (size > largest(header.size)) records += pax_record("size", std::to_string(size));
@@ -82,9 +86,11 @@ std::string pax_records(const TarEntry& entry, uint64_t size) {
         bool borrow = whole < 0 && nanoseconds; // -1.25 is the second -2 and 0.75
         auto fraction = borrow ? 1'000'000'000 - nanoseconds : nanoseconds;
         auto sign = borrow && whole == -1 ? "-" : "";
-        records += pax_record("mtime", fmt::format("{}{}.{:09}", sign, borrow ? whole + 1 : whole, fraction));
+        records += pax_record(
+            "mtime", fmt::format("{}{}.{:09}", sign, borrow ? whole + 1 : whole, fraction));
     }
-    for (const auto& [name, value] : entry.xattrs) records += pax_record("SCHILY.xattr." + name, value);
+    for (const auto& [name, value] : entry.xattrs)
+        records += pax_record("SCHILY.xattr." + name, value);
     return records;
 }
 
@@ -100,8 +106,8 @@ void TarWriter::write_header(const TarEntry& entry, char type, uint64_t size) {
     put_octal(header.uid, entry.uid > largest(header.uid) ? 0 : entry.uid);
     put_octal(header.gid, entry.gid > largest(header.gid) ? 0 : entry.gid);
     put_octal(header.size, size > largest(header.size) ? 0 : size);
-    put_octal(header.mtime,
-              static_cast<uint64_t>(std::clamp<int64_t>(split(entry.modified).whole, 0, largest(header.mtime))));
+    put_octal(header.mtime, static_cast<uint64_t>(std::clamp<int64_t>(split(entry.modified).whole,
+                                                                      0, largest(header.mtime))));
     header.type = type;
     put_text(header.link_name, entry.link_target);
     std::memcpy(header.magic, "ustar", 6);

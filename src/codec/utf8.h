@@ -9,7 +9,9 @@ namespace cloudlet::codec {
 
 /// The length of the character that starts at text[at], or 0 when the bytes there are not UTF-8.
 inline size_t utf8_length(std::string_view text, size_t at) {
-    auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<uint8_t>(text[at + i]) : uint8_t{0}; };
+    auto byte = [&](size_t i) {
+        return at + i < text.size() ? static_cast<uint8_t>(text[at + i]) : uint8_t{0};
+    };
     auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
     uint8_t lead = byte(0);
     if (lead < 0x80) return 1;

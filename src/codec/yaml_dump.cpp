@@ -10,7 +10,8 @@ namespace {
 // Plain where no YAML reader, of 1.1 or 1.2, can take the text for something else.
 bool may_stand_plain(std::string_view text) {
     if (text.empty() || !resolve_yaml_scalar(text).is_string()) return false;
-    if (std::string_view("-?:,[]{}#&*!|>'\"%@`=<~. \t").find(text.front()) != text.npos) return false;
+    if (std::string_view("-?:,[]{}#&*!|>'\"%@`=<~. \t").find(text.front()) != text.npos)
+        return false;
     if (text.back() == ' ' || text.back() == ':') return false;
     if (text.front() >= '0' && text.front() <= '9' &&
         text.find_first_not_of("0123456789-:. TZ+_eExXob") == text.npos)
@@ -26,7 +27,8 @@ bool may_stand_plain(std::string_view text) {
 
 // Several lines that a literal block shows as they are.
 bool may_stand_literal(std::string_view text) {
-    if (text.find('\n') == text.npos || text.front() == ' ' || text.front() == '\n' || text.front() == '\t')
+    if (text.find('\n') == text.npos || text.front() == ' ' || text.front() == '\n' ||
+        text.front() == '\t')
         return false;
     for (size_t i = 0; i < text.size();) {
         auto c = static_cast<unsigned char>(text[i]);
@@ -34,9 +36,11 @@ bool may_stand_literal(std::string_view text) {
         if (!length || c == 0x7F || (c < 0x20 && c != '\n' && c != '\t')) return false;
         // U+0085, U+2028, U+2029 and the byte order mark break or vanish in some readers.
         auto rune = text.substr(i, length);
-        if (rune == "\xC2\x85" || rune == "\xE2\x80\xA8" || rune == "\xE2\x80\xA9" || rune == "\xEF\xBB\xBF")
+        if (rune == "\xC2\x85" || rune == "\xE2\x80\xA8" || rune == "\xE2\x80\xA9" ||
+            rune == "\xEF\xBB\xBF")
             return false;
-        if (length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return false; // C1 controls
+        if (length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0)
+            return false; // C1 controls
         i += length;
     }
     return text.find(" \n") == text.npos && text.find("\t\n") == text.npos && text.back() != ' ' &&
@@ -81,7 +85,9 @@ void write_key(std::string& out, std::string_view key) {
     out += ':';
 }
 
-bool is_block(const Json& value) { return (value.is_object() || value.is_array()) && !value.empty(); }
+bool is_block(const Json& value) {
+    return (value.is_object() || value.is_array()) && !value.empty();
+}
 
 void write_block(std::string& out, const Json& value, size_t indent, bool inside_item);
 

@@ -39,7 +39,8 @@ bool is_float(std::string_view text) {
     return !text.empty() && count_digits(text) == text.size();
 }
 
-// The base that a prefix announces as Go's strconv does: 0x, 0o, 0b, or a bare leading zero for octal.
+// The base that a prefix announces as Go's strconv does: 0x, 0o, 0b, or a bare leading zero for
+// octal.
 int take_base(std::string_view& digits) {
     if (digits.size() < 2 || digits[0] != '0') return 10;
     char letter = digits[1] | 0x20;
@@ -54,8 +55,10 @@ std::optional<Json> resolve_integer(std::string_view text) {
     if (negative || text.starts_with('+')) digits.remove_prefix(1);
     int base = take_base(digits);
     uint64_t value = 0;
-    auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-    if (problem != std::errc() || end != digits.data() + digits.size() || digits.empty()) return std::nullopt;
+    auto [end, problem] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+    if (problem != std::errc() || end != digits.data() + digits.size() || digits.empty())
+        return std::nullopt;
     if (!negative) return Json(value);
     if (value > uint64_t{1} << 63) return std::nullopt;
     return Json(static_cast<int64_t>(~value + 1));
@@ -67,7 +70,8 @@ Json resolve_yaml_scalar(std::string_view text) {
     if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return {};
     if (is_one_of(text, {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}))
         return Json(true);
-    if (is_one_of(text, {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}))
+    if (is_one_of(text,
+                  {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}))
         return Json(false);
     if (!is_digit(text[0]) && !is_one_of(text.substr(0, 1), {"+", "-", "."})) return Json(text);
     std::string plain(text);

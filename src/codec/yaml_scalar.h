@@ -1,5 +1,6 @@
 #pragma once
-// What a plain YAML scalar means: the rules of go-yaml v2, which sigs.k8s.io/yaml and so kubectl use.
+// What a plain YAML scalar means: the rules of go-yaml v2, which sigs.k8s.io/yaml and so kubectl
+// use.
 
 #include <string_view>
 

@@ -1,5 +1,5 @@
-// A container's life: record and file system at create, cgroup, plan and monitor at start, its end told
-// by the monitor, everything taken away again at remove.
+// A container's life: record and file system at create, cgroup, plan and monitor at start, its end
+// told by the monitor, everything taken away again at remove.
 
 #include <csignal>
 
@@ -46,7 +46,8 @@ Result<ContainerInfo> Engine::Impl::create(const ContainerConfig& given) {
         for (const auto& [id, other] : containers) {
             const ContainerConfig& its = other->info.config;
             if (id == config.id || (its.sandbox == config.sandbox && its.name == config.name))
-                return fail(Code::already_exists, "container \"" + config.name + "\" exists already in this sandbox");
+                return fail(Code::already_exists,
+                            "container \"" + config.name + "\" exists already in this sandbox");
         }
         containers.emplace(config.id, container);
     }
@@ -75,14 +76,18 @@ Result<ContainerInfo> Engine::Impl::start(const std::string& id) {
     {
         std::lock_guard lock(mutex);
         if (container->info.state != ContainerState::created)
-            return fail(Code::conflict, "container \"" + id + "\" was started before; make a new one");
+            return fail(Code::conflict,
+                        "container \"" + id + "\" was started before; make a new one");
     }
     auto launched = launch(container);
     if (!launched) {
         // The monitor records why the program could not run; when there is no monitor, we say it.
         if (!container->followed || !wait_for_end(container, 5s))
-            settle(container, {.exit_code = 128, .finished_at = system_clock().wall(),
-                               .error = launched.error().to_string()}, false);
+            settle(container,
+                   {.exit_code = 128,
+                    .finished_at = system_clock().wall(),
+                    .error = launched.error().to_string()},
+                   false);
         return tl::unexpected(launched.error());
     }
     std::lock_guard lock(mutex);
@@ -94,19 +99,26 @@ Result<> Engine::Impl::launch(const std::shared_ptr<Container>& container) {
     auto sandbox = find_sandbox(config.sandbox);
     if (!sandbox) return fail(Code::not_found, "sandbox \"" + config.sandbox + "\" not found");
     const std::string root = TRY(images.mount_snapshot(config.id));
-    const SpecPlaces places{.root = root, .sandbox_dir = sandbox_dir(config.sandbox), .cgroup = container->cgroup};
-    const runtime::Spec spec = TRY(make_spec(config, container->image, sandbox->info.config, places));
-    const auto group = TRY(with_context(host->cgroups.create(container->cgroup, spec.resources), "cgroup"));
-    runtime::MonitorOptions monitor{
-        .directory = container->directory,
-        .plan = TRY(runtime::compile_plan(spec, *host, {.bundle = container->directory, .cgroup = group.files(),
-                                                        .cgroup_path = container->cgroup, .wait_for_start = true})),
-        .log_path = config.log_path,
-        .log_max_bytes = static_cast<uint64_t>(config.log_max_bytes),
-        .log_max_files = static_cast<unsigned>(config.log_max_files),
-        .stdin_open = config.stdin_open,
-        .monitor_cgroup = {}};
-    for (const auto& note : monitor.plan.notes) log_info("engine", "container {}: {}", config.name, note);
+    const SpecPlaces places{
+        .root = root, .sandbox_dir = sandbox_dir(config.sandbox), .cgroup = container->cgroup};
+    const runtime::Spec spec =
+        TRY(make_spec(config, container->image, sandbox->info.config, places));
+    const auto group =
+        TRY(with_context(host->cgroups.create(container->cgroup, spec.resources), "cgroup"));
+    runtime::MonitorOptions monitor{.directory = container->directory,
+                                    .plan =
+                                        TRY(runtime::compile_plan(spec, *host,
+                                                                  {.bundle = container->directory,
+                                                                   .cgroup = group.files(),
+                                                                   .cgroup_path = container->cgroup,
+                                                                   .wait_for_start = true})),
+                                    .log_path = config.log_path,
+                                    .log_max_bytes = static_cast<uint64_t>(config.log_max_bytes),
+                                    .log_max_files = static_cast<unsigned>(config.log_max_files),
+                                    .stdin_open = config.stdin_open,
+                                    .monitor_cgroup = {}};
+    for (const auto& note : monitor.plan.notes)
+        log_info("engine", "container {}: {}", config.name, note);
     const auto spawned = TRY(runtime::spawn_monitor(monitor));
     auto watch = spawned.connection.watch_exit();
     if (!watch) {
@@ -133,7 +145,8 @@ void Engine::Impl::follow(const std::shared_ptr<Container>& container, runtime::
                                  if (auto alive = weak.lock()) exit_seen(alive);
                              });
         if (!id) {
-            log_error("engine", "container {}: watch: {}", container->info.id, id.error().to_string());
+            log_error("engine", "container {}: watch: {}", container->info.id,
+                      id.error().to_string());
             return;
         }
         container->watch_id = *id;
@@ -157,8 +170,8 @@ void Engine::Impl::exit_seen(const std::shared_ptr<Container>& container) {
     if (!queued) log_error("engine", "container {} lost its monitor", container->info.id);
 }
 
-void Engine::Impl::settle(const std::shared_ptr<Container>& container, const runtime::ExitRecord& record,
-                          bool lost) {
+void Engine::Impl::settle(const std::shared_ptr<Container>& container,
+                          const runtime::ExitRecord& record, bool lost) {
     ContainerInfo told;
     std::function<void(const ContainerInfo&)> callback;
     {
@@ -209,7 +222,8 @@ Result<> Engine::Impl::stop(const std::string& id, Duration grace) {
     const int signal = name.empty() ? SIGTERM : TRY(linux::parse_signal(name));
     if (grace > 0s) {
         auto sent = kill(id, signal);
-        const bool ended = !sent && (sent.error().code == Code::conflict || sent.error().code == Code::not_found);
+        const bool ended =
+            !sent && (sent.error().code == Code::conflict || sent.error().code == Code::not_found);
         if (!sent && !ended) return sent;
         if (wait_for_end(container, grace)) return {};
     }
@@ -218,16 +232,19 @@ Result<> Engine::Impl::stop(const std::string& id, Duration grace) {
 
 /// SIGKILL to all there is, and wait until its end was recorded.
 Result<> Engine::Impl::end_processes(const std::shared_ptr<Container>& container) {
-    if (auto monitor = runtime::MonitorConnection::connect(container->directory)) (void)monitor->shutdown();
+    if (auto monitor = runtime::MonitorConnection::connect(container->directory))
+        (void)monitor->shutdown();
     TRY(host->cgroups.open(container->cgroup).kill_all());
     if (container->followed && !wait_for_end(container, 10s))
-        return fail(Code::timeout, "container \"" + container->info.id + "\" did not end within 10 s of SIGKILL");
+        return fail(Code::timeout,
+                    "container \"" + container->info.id + "\" did not end within 10 s of SIGKILL");
     return {};
 }
 
 Result<> Engine::Impl::remove(const std::string& id, bool keep_log) {
     auto found = find(id);
-    if (!found) return found.error().code == Code::not_found ? Result<>{} : tl::unexpected(found.error());
+    if (!found)
+        return found.error().code == Code::not_found ? Result<>{} : tl::unexpected(found.error());
     const auto& container = *found;
     std::lock_guard operation(container->operation);
     if (container->removed) return {};
@@ -244,7 +261,8 @@ Result<> Engine::Impl::remove(const std::string& id, bool keep_log) {
     const std::string& log = container->info.log_path;
     if (!keep_log && !log.starts_with(container->directory + "/")) {
         TRY(io::remove_file(log));
-        for (int i = 1; i < container->info.config.log_max_files; ++i) TRY(io::remove_file(fmt::format("{}.{}", log, i)));
+        for (int i = 1; i < container->info.config.log_max_files; ++i)
+            TRY(io::remove_file(fmt::format("{}.{}", log, i)));
     }
     TRY(io::remove_tree(container->directory));
     std::lock_guard lock(mutex);

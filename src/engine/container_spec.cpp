@@ -35,7 +35,8 @@ Result<CapabilitySet> capabilities_of(const ContainerConfig& config) {
     };
     const CapabilitySet added = TRY(named(config.capabilities_add));
     const CapabilitySet dropped = TRY(named(config.capabilities_drop));
-    const bool drops_all = std::count(config.capabilities_drop.begin(), config.capabilities_drop.end(), "ALL") > 0;
+    const bool drops_all =
+        std::count(config.capabilities_drop.begin(), config.capabilities_drop.end(), "ALL") > 0;
     const CapabilitySet base = linux::default_container_capabilities();
     return drops_all ? added : (base | added).without(dropped);
 }
@@ -45,7 +46,9 @@ runtime::Mount bind_of(const std::string& source, const std::string& destination
                        const std::string& propagation = {}) {
     std::string mode = "rprivate";
     if (propagation == "rslave" || propagation == "rshared") mode = propagation;
-    return {.destination = destination, .type = "bind", .source = source,
+    return {.destination = destination,
+            .type = "bind",
+            .source = source,
             .options = {"rbind", read_only ? "ro" : "rw", mode}};
 }
 
@@ -79,9 +82,11 @@ void set_mounts(runtime::Spec& spec, const ContainerConfig& config, const Sandbo
     if (config.privileged) {
         for (auto& mount : spec.mounts)
             if (mount.type == "sysfs" || mount.type == "cgroup")
-                std::replace(mount.options.begin(), mount.options.end(), std::string("ro"), std::string("rw"));
+                std::replace(mount.options.begin(), mount.options.end(), std::string("ro"),
+                             std::string("rw"));
     }
-    spec.mounts.push_back(bind_of(sandbox.host_ipc ? "/dev/shm" : places.sandbox_dir + "/shm", "/dev/shm", false));
+    spec.mounts.push_back(
+        bind_of(sandbox.host_ipc ? "/dev/shm" : places.sandbox_dir + "/shm", "/dev/shm", false));
     auto taken = [&](const char* path) {
         return std::any_of(config.mounts.begin(), config.mounts.end(),
                            [&](const Mount& m) { return m.destination == path; });
@@ -98,7 +103,8 @@ void set_mounts(runtime::Spec& spec, const ContainerConfig& config, const Sandbo
                std::count(b.destination.begin(), b.destination.end(), '/');
     });
     for (const auto& mount : mounts)
-        spec.mounts.push_back(bind_of(mount.source, mount.destination, mount.read_only, mount.propagation));
+        spec.mounts.push_back(
+            bind_of(mount.source, mount.destination, mount.read_only, mount.propagation));
 }
 
 /// Every device node of the machine, for privileged containers.
@@ -107,25 +113,33 @@ void add_host_devices(runtime::Spec& spec, const std::string& folder) {
     if (!names) return;
     for (const auto& name : *names) {
         const std::string path = folder + "/" + name;
-        struct stat info{};
+        struct stat info {};
         if (::lstat(path.c_str(), &info) != 0) continue;
         if (S_ISDIR(info.st_mode)) {
-            if (path != "/dev/pts" && path != "/dev/shm" && path != "/dev/mqueue" && path != "/dev/fd")
+            if (path != "/dev/pts" && path != "/dev/shm" && path != "/dev/mqueue" &&
+                path != "/dev/fd")
                 add_host_devices(spec, path);
-        } else if (path != "/dev/console" && path != "/dev/ptmx" && (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))) {
-            spec.devices.push_back({.type = S_ISCHR(info.st_mode) ? 'c' : 'b', .path = path,
-                                    .major = major(info.st_rdev), .minor = minor(info.st_rdev),
-                                    .mode = info.st_mode & 0777, .uid = info.st_uid, .gid = info.st_gid});
+        } else if (path != "/dev/console" && path != "/dev/ptmx" &&
+                   (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode))) {
+            spec.devices.push_back({.type = S_ISCHR(info.st_mode) ? 'c' : 'b',
+                                    .path = path,
+                                    .major = major(info.st_rdev),
+                                    .minor = minor(info.st_rdev),
+                                    .mode = info.st_mode & 0777,
+                                    .uid = info.st_uid,
+                                    .gid = info.st_gid});
         }
     }
 }
 
-void set_privileges(runtime::Spec& spec, const ContainerConfig& config, CapabilitySet capabilities) {
+void set_privileges(runtime::Spec& spec, const ContainerConfig& config,
+                    CapabilitySet capabilities) {
     runtime::Process& process = spec.process;
     process.capabilities = runtime::Capabilities::of(capabilities);
     process.no_new_privileges = config.no_new_privileges && !config.privileged;
     spec.seccomp.reset();
-    if (config.seccomp && !config.privileged) spec.seccomp = linux::default_seccomp_profile(capabilities);
+    if (config.seccomp && !config.privileged)
+        spec.seccomp = linux::default_seccomp_profile(capabilities);
     if (config.privileged || !config.mask_paths) {
         spec.masked_paths.clear();
         spec.read_only_paths.clear();
@@ -138,7 +152,8 @@ void set_privileges(runtime::Spec& spec, const ContainerConfig& config, Capabili
 
 } // namespace
 
-std::vector<std::string> effective_command(const ContainerConfig& config, const image::ImageConfig& image) {
+std::vector<std::string> effective_command(const ContainerConfig& config,
+                                           const image::ImageConfig& image) {
     std::vector<std::string> command = config.command.empty() ? image.entrypoint : config.command;
     const bool image_args = config.command.empty() && config.args.empty();
     const auto& args = image_args ? image.command : config.args;
@@ -152,7 +167,8 @@ std::vector<std::string> merge_environment(const std::vector<std::string>& base,
     std::unordered_map<std::string, size_t> places;
     for (const auto* list : {&base, &over}) {
         for (const auto& entry : *list) {
-            const auto [place, fresh] = places.try_emplace(entry.substr(0, entry.find('=')), merged.size());
+            const auto [place, fresh] =
+                places.try_emplace(entry.substr(0, entry.find('=')), merged.size());
             if (fresh) {
                 merged.push_back(entry);
             } else {
@@ -169,7 +185,8 @@ Result<runtime::Spec> make_spec(const ContainerConfig& config, const image::Imag
     runtime::Process& process = spec.process;
     process.args = effective_command(config, image);
     if (process.args.empty())
-        return fail(Code::invalid, "no command: the image has none, and neither command nor args are given");
+        return fail(Code::invalid,
+                    "no command: the image has none, and neither command nor args are given");
     process.terminal = config.terminal;
     const std::string& user = config.user.empty() ? image.user : config.user;
     const runtime::ResolvedUser resolved = TRY(runtime::resolve_user(places.root, user));
@@ -178,7 +195,8 @@ Result<runtime::Spec> make_spec(const ContainerConfig& config, const image::Imag
         process.user.additional_gids.push_back(static_cast<uint32_t>(group));
     process.cwd = !config.working_dir.empty() ? config.working_dir : image.working_dir;
     if (process.cwd.empty()) process.cwd = "/";
-    std::vector<std::string> base = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+    std::vector<std::string> base = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
     base.push_back("HOSTNAME=" + sandbox.hostname);
     if (config.terminal) base.emplace_back("TERM=xterm");
     process.env = merge_environment(merge_environment(base, image.env), config.env);
@@ -209,7 +227,8 @@ Result<runtime::Process> make_exec_process(const runtime::Spec& base, const Exec
     process.env = merge_environment(process.env, config.env);
     if (config.terminal) process.env = merge_environment({"TERM=xterm"}, process.env);
     if (!config.working_dir.empty()) process.cwd = config.working_dir;
-    if (!config.user.empty()) process.user = TRY(runtime::resolve_user(root, config.user)).to_user();
+    if (!config.user.empty())
+        process.user = TRY(runtime::resolve_user(root, config.user)).to_user();
     return process;
 }
 

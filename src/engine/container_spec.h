@@ -1,6 +1,6 @@
 #pragma once
-// From a container as its user describes it to an OCI spec for runtime/. Pure but for the user's name,
-// which is looked up in the container's own root.
+// From a container as its user describes it to an OCI spec for runtime/. Pure but for the user's
+// name, which is looked up in the container's own root.
 
 #include "cloudlet/engine/engine.h"
 #include "cloudlet/image/image_store.h"
@@ -23,7 +23,8 @@ Result<runtime::Process> make_exec_process(const runtime::Spec& base, const Exec
                                            const std::string& root);
 
 /// entrypoint and command of the image under the user's command and args, by Kubernetes' rules.
-std::vector<std::string> effective_command(const ContainerConfig& config, const image::ImageConfig& image);
+std::vector<std::string> effective_command(const ContainerConfig& config,
+                                           const image::ImageConfig& image);
 /// `over` added to `base`; a name that stands twice keeps its last value, in its first place.
 std::vector<std::string> merge_environment(const std::vector<std::string>& base,
                                            const std::vector<std::string>& over);

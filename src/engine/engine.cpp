@@ -18,7 +18,8 @@ Engine::Impl::~Impl() {
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, io::EventLoop& loop, image::ImageStore& images,
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, io::EventLoop& loop,
+                                             image::ImageStore& images,
                                              network::PodNetwork* network) {
     if (options.root.empty() || options.instance_id.empty())
         return fail(Code::invalid, "engine: root and instance id are needed");
@@ -46,7 +47,8 @@ void Engine::on_exit(std::function<void(const ContainerInfo&)> callback) {
 Result<std::shared_ptr<Container>> Engine::Impl::find(const std::string& id) const {
     std::lock_guard lock(mutex);
     auto found = containers.find(id);
-    if (found == containers.end()) return fail(Code::not_found, "container \"" + id + "\" not found");
+    if (found == containers.end())
+        return fail(Code::not_found, "container \"" + id + "\" not found");
     return found->second;
 }
 
@@ -119,11 +121,12 @@ Result<std::shared_ptr<Exec>> Engine::exec(const std::string& id, const ExecConf
 Result<ContainerStats> Engine::stats(const std::string& id) const {
     auto container = TRY(impl_->find(id));
     const auto stats = TRY(impl_->host->cgroups.open(container->cgroup).stats());
-    return ContainerStats{.cpu_ns = stats.cpu_total.count(),
-                          .memory_bytes = static_cast<int64_t>(stats.memory_bytes),
-                          .memory_working_set = static_cast<int64_t>(
-                              stats.memory_bytes - std::min(stats.memory_bytes, stats.memory_inactive_file_bytes)),
-                          .pids = static_cast<int64_t>(stats.pids)};
+    return ContainerStats{
+        .cpu_ns = stats.cpu_total.count(),
+        .memory_bytes = static_cast<int64_t>(stats.memory_bytes),
+        .memory_working_set = static_cast<int64_t>(
+            stats.memory_bytes - std::min(stats.memory_bytes, stats.memory_inactive_file_bytes)),
+        .pids = static_cast<int64_t>(stats.pids)};
 }
 
 Result<std::string> Engine::rootfs(const std::string& id) const {

@@ -41,10 +41,12 @@ TEST(Engine, TellsOfAnExitOnce) {
 TEST(Engine, StopsPolitelyAndThenByForce) {
     TestWorld world;
     world.sandbox();
-    const auto polite = world.run(world.shell("trap 'exit 5' TERM; while true; do sleep 0.05; done", "polite"));
+    const auto polite =
+        world.run(world.shell("trap 'exit 5' TERM; while true; do sleep 0.05; done", "polite"));
     ASSERT_TRUE(world.engine->stop(polite.id, 10s));
     EXPECT_EQ(world.engine->inspect(polite.id)->exit_code, 5);
-    const auto deaf = world.run(world.shell("trap '' TERM; while true; do sleep 0.05; done", "deaf"));
+    const auto deaf =
+        world.run(world.shell("trap '' TERM; while true; do sleep 0.05; done", "deaf"));
     ASSERT_TRUE(world.engine->stop(deaf.id, 100ms));
     EXPECT_EQ(world.engine->inspect(deaf.id)->exit_code, 137);
     EXPECT_EQ(world.engine->kill(deaf.id, SIGTERM).error().code, Code::conflict);
@@ -53,13 +55,17 @@ TEST(Engine, StopsPolitelyAndThenByForce) {
 TEST(Engine, GivesTheContainerWhatItsConfigSays) {
     TestWorld world;
     world.sandbox();
-    auto config = world.shell("id -u; id -g; pwd; echo $GREETING; cat /data/file; cat /etc/hostname");
+    auto config =
+        world.shell("id -u; id -g; pwd; echo $GREETING; cat /data/file; cat /etc/hostname");
     config.user = "web";
     config.working_dir = "/tmp";
     config.env = {"GREETING=hello there"};
     ASSERT_TRUE(io::make_directories(world.root + "/data"));
     ASSERT_TRUE(io::write_file_atomic(world.root + "/data/file", "mounted\n"));
-    config.mounts = {{.source = world.root + "/data", .destination = "/data", .read_only = true, .propagation = {}}};
+    config.mounts = {{.source = world.root + "/data",
+                      .destination = "/data",
+                      .read_only = true,
+                      .propagation = {}}};
     EXPECT_EQ(world.print(config), "1000\n1000\n/tmp\nhello there\nmounted\npod-1\n");
 }
 
@@ -67,8 +73,12 @@ TEST(Engine, ReadOnlyMountsAndRootCannotBeWritten) {
     TestWorld world;
     world.sandbox();
     ASSERT_TRUE(io::make_directories(world.root + "/data"));
-    auto config = world.shell("touch /data/x 2>/dev/null && echo wrote; touch /x 2>/dev/null && echo wrote; echo done");
-    config.mounts = {{.source = world.root + "/data", .destination = "/data", .read_only = true, .propagation = {}}};
+    auto config = world.shell(
+        "touch /data/x 2>/dev/null && echo wrote; touch /x 2>/dev/null && echo wrote; echo done");
+    config.mounts = {{.source = world.root + "/data",
+                      .destination = "/data",
+                      .read_only = true,
+                      .propagation = {}}};
     config.read_only_rootfs = true;
     EXPECT_EQ(world.print(config), "done\n");
 }
@@ -95,7 +105,8 @@ TEST(Engine, AMissingProgramIsNamedAndTheContainerHasEnded) {
     const auto created = world.engine->create(config).value();
     const auto started = world.engine->start(created.id);
     ASSERT_FALSE(started);
-    EXPECT_NE(started.error().to_string().find("/no/such/program"), std::string::npos) << started.error().to_string();
+    EXPECT_NE(started.error().to_string().find("/no/such/program"), std::string::npos)
+        << started.error().to_string();
     const auto info = world.engine->inspect(created.id).value();
     EXPECT_EQ(info.state, ContainerState::exited);
     EXPECT_NE(info.exit_code, 0);
@@ -112,7 +123,8 @@ TEST(Engine, BadConfigsAreRefusedWithTheirReason) {
     unknown_sandbox.sandbox = "pod-9";
     EXPECT_EQ(world.engine->create(unknown_sandbox).error().code, Code::not_found);
     ASSERT_TRUE(world.engine->create(world.shell("true", "twice")));
-    EXPECT_EQ(world.engine->create(world.shell("true", "twice")).error().code, Code::already_exists);
+    EXPECT_EQ(world.engine->create(world.shell("true", "twice")).error().code,
+              Code::already_exists);
     EXPECT_EQ(world.engine->create_sandbox({.id = "../x"}).error().code, Code::invalid);
     EXPECT_EQ(world.engine->start("nosuch").error().code, Code::not_found);
     auto unknown_user = world.shell("true", "user");
@@ -138,7 +150,8 @@ TEST(Engine, StatsCountWhatTheContainerUses) {
     const auto info = world.run(world.shell("while true; do :; done"));
     const auto limit = system_clock().monotonic() + 20s;
     int64_t used = 0;
-    while (used < 20'000'000 && system_clock().monotonic() < limit) used = world.engine->stats(info.id).value().cpu_ns;
+    while (used < 20'000'000 && system_clock().monotonic() < limit)
+        used = world.engine->stats(info.id).value().cpu_ns;
     EXPECT_GE(used, 20'000'000);
     EXPECT_GE(world.engine->stats(info.id)->pids, 1);
 }
@@ -147,7 +160,9 @@ TEST(Engine, ContainersOfASandboxShareMemoryAndIpc) {
     TestWorld world;
     world.sandbox();
     world.run(world.shell("echo shared > /dev/shm/note; sleep 100", "one"));
-    EXPECT_EQ(world.print(world.shell("while ! cat /dev/shm/note 2>/dev/null; do sleep 0.01; done", "two")), "shared\n");
+    EXPECT_EQ(world.print(
+                  world.shell("while ! cat /dev/shm/note 2>/dev/null; do sleep 0.01; done", "two")),
+              "shared\n");
 }
 
 struct Finished {
@@ -171,8 +186,12 @@ TEST(Engine, ExecHasStreamsAndAnExitCode) {
     auto config = world.shell("sleep 100");
     config.env = {"COLOR=blue"};
     const auto info = world.run(config);
-    auto exec = world.engine->exec(info.id, {.command = {"/bin/sh", "-c", "cat; echo $COLOR; echo bad >&2; exit 4"},
-                                             .env = {}, .working_dir = {}, .user = {}, .with_stdin = true});
+    auto exec = world.engine->exec(
+        info.id, {.command = {"/bin/sh", "-c", "cat; echo $COLOR; echo bad >&2; exit 4"},
+                  .env = {},
+                  .working_dir = {},
+                  .user = {},
+                  .with_stdin = true});
     ASSERT_TRUE(exec) << exec.error().to_string();
     ASSERT_TRUE(io::write_all((*exec)->stdin_writer.get(), "typed\n"));
     (*exec)->stdin_writer.reset();
@@ -186,15 +205,20 @@ TEST(Engine, ExecWithATerminalHasASize) {
     TestWorld world;
     world.sandbox();
     const auto info = world.run(world.shell("sleep 100"));
-    auto exec = world.engine->exec(info.id, {.command = {"/bin/sh", "-c", "read x; stty size; test -t 0 && echo tty"},
-                                             .env = {}, .working_dir = {}, .user = {}, .terminal = true});
+    auto exec = world.engine->exec(
+        info.id, {.command = {"/bin/sh", "-c", "read x; stty size; test -t 0 && echo tty"},
+                  .env = {},
+                  .working_dir = {},
+                  .user = {},
+                  .terminal = true});
     ASSERT_TRUE(exec) << exec.error().to_string();
     ASSERT_TRUE((*exec)->resize(33, 99));
     ASSERT_TRUE(io::write_all((*exec)->terminal.get(), "go\n"));
     std::string text;
     char buffer[256];
     while (text.find("tty\r\n") == std::string::npos) {
-        ASSERT_TRUE(io::wait_readable((*exec)->terminal.get(), system_clock().monotonic() + 20s)) << text;
+        ASSERT_TRUE(io::wait_readable((*exec)->terminal.get(), system_clock().monotonic() + 20s))
+            << text;
         const ssize_t count = ::read((*exec)->terminal.get(), buffer, sizeof buffer);
         if (count <= 0) break;
         text.append(buffer, static_cast<size_t>(count));

@@ -1,4 +1,5 @@
-// One more process in a running container: pipes or a terminal to it, and its exit told by the loop.
+// One more process in a running container: pipes or a terminal to it, and its exit told by the
+// loop.
 
 #include <csignal>
 
@@ -18,7 +19,8 @@ namespace {
 /// Shared by its user and by the loop's watch until the process has ended.
 class EngineExec final : public Exec, public std::enable_shared_from_this<EngineExec> {
 public:
-    EngineExec(io::EventLoop& loop, runtime::ExecSession session) : loop_(loop), session_(std::move(session)) {
+    EngineExec(io::EventLoop& loop, runtime::ExecSession session)
+        : loop_(loop), session_(std::move(session)) {
         terminal = std::move(session_.terminal);
         if (auto pidfd = linux::open_pidfd(session_.pid())) pidfd_ = std::move(*pidfd);
     }
@@ -26,7 +28,8 @@ public:
     /// The watch keeps this object alive until the process has ended.
     void follow() {
         loop_.post([self = shared_from_this()] {
-            auto watch = self->loop_.watch(self->session_.event_fd(), io::Events::readable | io::Events::hangup,
+            auto watch = self->loop_.watch(self->session_.event_fd(),
+                                           io::Events::readable | io::Events::hangup,
                                            [self](io::Events) { self->ended(); });
             if (watch) {
                 self->watch_ = *watch;
@@ -61,7 +64,9 @@ private:
         if (!code && code.error().code == Code::timeout) return;
         auto keep = shared_from_this();
         loop_.unwatch(watch_);
-        tell(code ? *code : 128 + SIGKILL); // without its monitor the container was killed, and this with it
+        tell(code
+                 ? *code
+                 : 128 + SIGKILL); // without its monitor the container was killed, and this with it
     }
 
     void tell(int code) {
@@ -72,7 +77,7 @@ private:
     io::EventLoop& loop_;
     runtime::ExecSession session_;
     io::UniqueFd pidfd_;
-    io::EventLoop::WatchId watch_ = 0;  // loop thread, like the rest
+    io::EventLoop::WatchId watch_ = 0; // loop thread, like the rest
     std::optional<int> code_;
     std::function<void(int)> callback_;
 };
@@ -91,11 +96,13 @@ Result<std::shared_ptr<Exec>> Engine::Impl::exec(const std::string& id, const Ex
     auto sandbox = find_sandbox(info.config.sandbox);
     if (!sandbox) return fail(Code::not_found, "sandbox \"" + info.config.sandbox + "\" not found");
     const std::string root = images.snapshot_path(id);
-    const SpecPlaces places{.root = root, .sandbox_dir = sandbox_dir(info.config.sandbox), .cgroup = container->cgroup};
+    const SpecPlaces places{
+        .root = root, .sandbox_dir = sandbox_dir(info.config.sandbox), .cgroup = container->cgroup};
     const auto spec = TRY(make_spec(info.config, container->image, sandbox->info.config, places));
     const auto process = TRY(make_exec_process(spec, config, root));
     const auto plan = TRY(runtime::compile_exec_plan(
-        spec, process, *host, {.pid = info.pid, .cgroup = host->cgroups.open(container->cgroup).files()}));
+        spec, process, *host,
+        {.pid = info.pid, .cgroup = host->cgroups.open(container->cgroup).files()}));
     const auto monitor = TRY(runtime::MonitorConnection::connect(container->directory));
     io::Pipe in, out, err;
     runtime::ExecStdio stdio;

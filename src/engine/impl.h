@@ -19,18 +19,18 @@
 
 namespace cloudlet::engine {
 
-/// A container in memory. `operation` is held during calls that change it; `info` and `watch_id` are
-/// guarded by Impl::mutex, which is only ever held briefly.
+/// A container in memory. `operation` is held during calls that change it; `info` and `watch_id`
+/// are guarded by Impl::mutex, which is only ever held briefly.
 struct Container {
     std::mutex operation;
     ContainerInfo info;
     image::ImageConfig image;
     std::string directory;
     std::string cgroup;
-    runtime::ExitWatch watch;      // loop thread
+    runtime::ExitWatch watch;            // loop thread
     io::EventLoop::WatchId watch_id = 0; // loop thread
-    bool followed = false; // the loop tells us its end
-    bool settled = false;  // its end was recorded in `info`; set once
+    bool followed = false;               // the loop tells us its end
+    bool settled = false;                // its end was recorded in `info`; set once
     bool removed = false; // by remove(); whoever waited for `operation` finds nothing
 };
 
@@ -43,16 +43,23 @@ struct Sandbox {
 };
 
 struct Engine::Impl {
-    Impl(EngineOptions given, io::EventLoop& the_loop, image::ImageStore& store, network::PodNetwork* net)
+    Impl(EngineOptions given, io::EventLoop& the_loop, image::ImageStore& store,
+         network::PodNetwork* net)
         : options(std::move(given)), loop(the_loop), images(store), network(net) {}
     ~Impl();
 
     // Places.
-    std::string sandbox_dir(const std::string& id) const { return options.root + "/engine/sandboxes/" + id; }
-    std::string container_dir(const std::string& id) const { return options.root + "/engine/containers/" + id; }
+    std::string sandbox_dir(const std::string& id) const {
+        return options.root + "/engine/sandboxes/" + id;
+    }
+    std::string container_dir(const std::string& id) const {
+        return options.root + "/engine/containers/" + id;
+    }
     std::string cgroup_root() const { return "/cloudlet-" + options.instance_id; }
     std::string sandbox_cgroup(const std::string& id) const { return cgroup_root() + "/pod" + id; }
-    std::string pin(const std::string& sandbox, const char* kind) const { return sandbox_dir(sandbox) + "/" + kind; }
+    std::string pin(const std::string& sandbox, const char* kind) const {
+        return sandbox_dir(sandbox) + "/" + kind;
+    }
 
     // Sandboxes (sandbox.cpp).
     Result<SandboxInfo> create_sandbox(const SandboxConfig& config);
@@ -70,7 +77,8 @@ struct Engine::Impl {
     Result<> kill(const std::string& id, int signal);
     void follow(const std::shared_ptr<Container>& container, runtime::ExitWatch watch);
     void exit_seen(const std::shared_ptr<Container>& container);
-    void settle(const std::shared_ptr<Container>& container, const runtime::ExitRecord& record, bool lost);
+    void settle(const std::shared_ptr<Container>& container, const runtime::ExitRecord& record,
+                bool lost);
     bool wait_for_end(const std::shared_ptr<Container>& container, Duration limit);
     Result<std::shared_ptr<Exec>> exec(const std::string& id, const ExecConfig& config);
 

@@ -39,13 +39,18 @@ std::map<std::string, std::string> read_text_map(const Json& json) {
 std::string text(const Json& json) { return std::string(json.as_string()); }
 
 Json limits_json(const Limits& limits) {
-    return Json::object({{"memory", limits.memory_bytes}, {"quota", limits.cpu_quota_us},
-                         {"period", limits.cpu_period_us}, {"shares", limits.cpu_shares}, {"pids", limits.pids}});
+    return Json::object({{"memory", limits.memory_bytes},
+                         {"quota", limits.cpu_quota_us},
+                         {"period", limits.cpu_period_us},
+                         {"shares", limits.cpu_shares},
+                         {"pids", limits.pids}});
 }
 
 Limits read_limits(const Json& json) {
-    return {.memory_bytes = json["memory"].as_int(), .cpu_quota_us = json["quota"].as_int(),
-            .cpu_period_us = json["period"].as_int(), .cpu_shares = json["shares"].as_int(),
+    return {.memory_bytes = json["memory"].as_int(),
+            .cpu_quota_us = json["quota"].as_int(),
+            .cpu_period_us = json["period"].as_int(),
+            .cpu_shares = json["shares"].as_int(),
             .pids = json["pids"].as_int()};
 }
 
@@ -59,14 +64,25 @@ Json to_json(const SandboxRecord& record) {
     const SandboxConfig& c = record.config;
     Json ports = Json::array();
     for (const auto& port : c.host_ports)
-        ports.push_back(Json::object({{"protocol", port.protocol}, {"hostIP", port.host_ip},
-                                      {"hostPort", port.host_port}, {"containerPort", port.container_port}}));
-    Json json = Json::object({{"id", c.id}, {"name", c.name}, {"ns", c.ns}, {"hostname", c.hostname},
-                              {"hostNetwork", c.host_network}, {"hostIPC", c.host_ipc}, {"hostPID", c.host_pid}});
-    json.set("hostPorts", std::move(ports)).set("resolvConf", c.resolv_conf).set("extraHosts", c.extra_hosts);
+        ports.push_back(Json::object({{"protocol", port.protocol},
+                                      {"hostIP", port.host_ip},
+                                      {"hostPort", port.host_port},
+                                      {"containerPort", port.container_port}}));
+    Json json = Json::object({{"id", c.id},
+                              {"name", c.name},
+                              {"ns", c.ns},
+                              {"hostname", c.hostname},
+                              {"hostNetwork", c.host_network},
+                              {"hostIPC", c.host_ipc},
+                              {"hostPID", c.host_pid}});
+    json.set("hostPorts", std::move(ports))
+        .set("resolvConf", c.resolv_conf)
+        .set("extraHosts", c.extra_hosts);
     json.set("fqdn", c.fqdn).set("limits", limits_json(c.limits)).set("shmBytes", c.shm_bytes);
     json.set("sysctls", text_map(c.sysctls)).set("labels", text_map(c.labels));
-    json.set("ip", record.ip).set("gateway", record.gateway).set("createdAt", time_json(record.created_at));
+    json.set("ip", record.ip)
+        .set("gateway", record.gateway)
+        .set("createdAt", time_json(record.created_at));
     return json;
 }
 
@@ -102,17 +118,28 @@ Json to_json(const ContainerRecord& record) {
     const ContainerConfig& c = record.config;
     Json mounts = Json::array();
     for (const auto& mount : c.mounts)
-        mounts.push_back(Json::object({{"source", mount.source}, {"destination", mount.destination},
-                                       {"readOnly", mount.read_only}, {"propagation", mount.propagation}}));
+        mounts.push_back(Json::object({{"source", mount.source},
+                                       {"destination", mount.destination},
+                                       {"readOnly", mount.read_only},
+                                       {"propagation", mount.propagation}}));
     Json groups = Json::array();
     for (int64_t group : c.supplementary_groups) groups.push_back(group);
-    Json json = Json::object({{"id", c.id}, {"name", c.name}, {"sandbox", c.sandbox}, {"image", c.image},
-                              {"command", strings(c.command)}, {"args", strings(c.args)}, {"env", strings(c.env)},
-                              {"workingDir", c.working_dir}, {"user", c.user}});
+    Json json = Json::object({{"id", c.id},
+                              {"name", c.name},
+                              {"sandbox", c.sandbox},
+                              {"image", c.image},
+                              {"command", strings(c.command)},
+                              {"args", strings(c.args)},
+                              {"env", strings(c.env)},
+                              {"workingDir", c.working_dir},
+                              {"user", c.user}});
     json.set("groups", std::move(groups)).set("mounts", std::move(mounts));
-    json.set("capabilitiesAdd", strings(c.capabilities_add)).set("capabilitiesDrop", strings(c.capabilities_drop));
+    json.set("capabilitiesAdd", strings(c.capabilities_add))
+        .set("capabilitiesDrop", strings(c.capabilities_drop));
     json.set("privileged", c.privileged).set("readOnlyRootfs", c.read_only_rootfs);
-    json.set("noNewPrivileges", c.no_new_privileges).set("seccomp", c.seccomp).set("maskPaths", c.mask_paths);
+    json.set("noNewPrivileges", c.no_new_privileges)
+        .set("seccomp", c.seccomp)
+        .set("maskPaths", c.mask_paths);
     json.set("limits", limits_json(c.limits)).set("oomScoreAdj", c.oom_score_adj);
     json.set("terminal", c.terminal).set("stdinOpen", c.stdin_open).set("logPath", c.log_path);
     json.set("logMaxBytes", c.log_max_bytes).set("logMaxFiles", c.log_max_files);
@@ -134,10 +161,11 @@ Result<ContainerRecord> parse_container_record(const Json& json) {
     c.env = read_strings(json["env"]);
     c.working_dir = text(json["workingDir"]);
     c.user = text(json["user"]);
-    for (const auto& group : json["groups"].items()) c.supplementary_groups.push_back(group.as_int());
+    for (const auto& group : json["groups"].items())
+        c.supplementary_groups.push_back(group.as_int());
     for (const auto& mount : json["mounts"].items())
-        c.mounts.push_back({text(mount["source"]), text(mount["destination"]), mount["readOnly"].as_bool(),
-                            text(mount["propagation"])});
+        c.mounts.push_back({text(mount["source"]), text(mount["destination"]),
+                            mount["readOnly"].as_bool(), text(mount["propagation"])});
     c.capabilities_add = read_strings(json["capabilitiesAdd"]);
     c.capabilities_drop = read_strings(json["capabilitiesDrop"]);
     c.privileged = json["privileged"].as_bool();
@@ -167,7 +195,8 @@ Result<> write_record(const std::string& directory, const Json& json) {
         const io::UniqueFd fd = TRY(io::open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600));
         TRY(io::write_all(fd.get(), std::string(head, static_cast<size_t>(length)) + body));
     }
-    if (::rename(temporary.c_str(), (directory + "/record").c_str()) != 0) return fail_errno("rename " + temporary);
+    if (::rename(temporary.c_str(), (directory + "/record").c_str()) != 0)
+        return fail_errno("rename " + temporary);
     return {};
 }
 
@@ -177,7 +206,8 @@ Result<Json> read_record(const std::string& directory) {
     size_t size = 0;
     const size_t head = bytes.find('\n');
     if (head == std::string::npos || sscanf(bytes.c_str(), "%8x %zu", &digest, &size) != 2 ||
-        bytes.size() - head - 1 != size || fnv1a32(std::string_view(bytes).substr(head + 1)) != digest)
+        bytes.size() - head - 1 != size ||
+        fnv1a32(std::string_view(bytes).substr(head + 1)) != digest)
         return fail(Code::not_found, directory + "/record is torn");
     return codec::parse_json(std::string_view(bytes).substr(head + 1));
 }

@@ -1,8 +1,8 @@
 #pragma once
-// What the engine remembers of a sandbox or container: one JSON file each, headed by the digest of its
-// text. A file that is missing, short or torn counts as absent, so no fsync is needed: what a record
-// describes (processes, mounts, namespaces) does not survive a power failure either, and recovery
-// clears what has no record.
+// What the engine remembers of a sandbox or container: one JSON file each, headed by the digest of
+// its text. A file that is missing, short or torn counts as absent, so no fsync is needed: what a
+// record describes (processes, mounts, namespaces) does not survive a power failure either, and
+// recovery clears what has no record.
 
 #include <string>
 

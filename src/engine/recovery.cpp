@@ -17,9 +17,10 @@ namespace {
 
 /// When nobody wrote down an end, the last thing the monitor did is the best guess of its time.
 WallTime last_change(const std::string& path) {
-    struct stat info{};
+    struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return system_clock().wall();
-    return WallTime{std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)};
+    return WallTime{std::chrono::seconds(info.st_mtim.tv_sec) +
+                    std::chrono::nanoseconds(info.st_mtim.tv_nsec)};
 }
 
 std::vector<std::string> names_in(const std::string& folder) {
@@ -51,8 +52,11 @@ Result<> Engine::Impl::recover_sandboxes() {
         auto sandbox = std::make_shared<Sandbox>();
         sandbox->complete = true;
         const bool host_network = record->config.host_network;
-        sandbox->info = {.config = record->config, .ip = record->ip, .gateway = record->gateway,
-                         .network_namespace = host_network ? "" : pin(id, "net"), .created_at = record->created_at};
+        sandbox->info = {.config = record->config,
+                         .ip = record->ip,
+                         .gateway = record->gateway,
+                         .network_namespace = host_network ? "" : pin(id, "net"),
+                         .created_at = record->created_at};
         const bool net_there = host_network || linux::is_namespace(pin(id, "net"));
         const bool ipc_there = record->config.host_ipc || linux::is_namespace(pin(id, "ipc"));
         sandbox->info.ready = net_there && ipc_there;
@@ -61,7 +65,8 @@ Result<> Engine::Impl::recover_sandboxes() {
     }
     if (network) {
         const auto detached = TRY(with_context(network->reconcile(live), "network"));
-        for (const auto& id : detached) log_info("engine", "network: cleared what was left of sandbox {}", id);
+        for (const auto& id : detached)
+            log_info("engine", "network: cleared what was left of sandbox {}", id);
     }
     return {};
 }
@@ -81,8 +86,12 @@ Result<> Engine::Impl::recover_containers() {
         auto container = std::make_shared<Container>();
         container->directory = container_dir(id);
         container->cgroup = sandbox_cgroup(record->config.sandbox) + "/" + id.substr(0, 32);
-        container->info = {.config = record->config, .id = id, .image_id = record->config.image,
-                           .created_at = record->created_at, .error = {}, .log_path = record->config.log_path};
+        container->info = {.config = record->config,
+                           .id = id,
+                           .image_id = record->config.image,
+                           .created_at = record->created_at,
+                           .error = {},
+                           .log_path = record->config.log_path};
         if (auto image = images.find(record->config.image)) {
             container->image = image->config;
             container->info.image_id = image->id;
@@ -111,13 +120,21 @@ void Engine::Impl::adopt(const std::shared_ptr<Container>& container) {
             return follow(container, std::move(*watch));
         }
     }
-    if (auto record = runtime::read_exit_record(container->directory)) return settle(container, *record, false);
+    if (auto record = runtime::read_exit_record(container->directory))
+        return settle(container, *record, false);
     const std::string trace = container->directory + "/monitor.sock";
     if (!io::exists(trace)) return; // never started
     if (auto killed = host->cgroups.open(container->cgroup).kill_all(); !killed)
         log_warning("engine", "container {}: {}", container->info.id, killed.error().to_string());
-    settle(container, {.exit_code = 137, .signal = SIGKILL, .oom_killed = false, .started_at = last_change(trace),
-                       .finished_at = last_change(trace), .pid = 0, .error = {}}, true);
+    settle(container,
+           {.exit_code = 137,
+            .signal = SIGKILL,
+            .oom_killed = false,
+            .started_at = last_change(trace),
+            .finished_at = last_change(trace),
+            .pid = 0,
+            .error = {}},
+           true);
 }
 
 std::vector<std::string> Engine::Impl::stray_cgroups() const {
@@ -135,7 +152,8 @@ std::vector<std::string> Engine::Impl::stray_cgroups() const {
             if (!known.contains(pod)) strays.insert(cgroup_root() + "/" + pod);
             for (const auto& child : names_in(root + "/" + pod)) {
                 const std::string path = cgroup_root() + "/" + pod + "/" + child;
-                if (io::is_directory(root + "/" + pod + "/" + child) && !known.contains(path)) strays.insert(path);
+                if (io::is_directory(root + "/" + pod + "/" + child) && !known.contains(path))
+                    strays.insert(path);
             }
         }
     }
@@ -183,9 +201,11 @@ std::vector<std::string> Engine::Impl::find_leaks() const {
             const std::string& path = mount.mount_point;
             auto unknown = [&](const std::string& base, const std::set<std::string>& owners) {
                 if (!path.starts_with(base)) return false;
-                return !owners.contains(path.substr(base.size(), path.find('/', base.size()) - base.size()));
+                return !owners.contains(
+                    path.substr(base.size(), path.find('/', base.size()) - base.size()));
             };
-            if (unknown(prefix, sandbox_ids) || unknown(snapshots, container_ids)) leaks.push_back("mount " + path);
+            if (unknown(prefix, sandbox_ids) || unknown(snapshots, container_ids))
+                leaks.push_back("mount " + path);
         }
     }
     return leaks;

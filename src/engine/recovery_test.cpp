@@ -33,7 +33,8 @@ TEST(Recovery, AdoptsWhatRuns) {
 TEST(Recovery, LearnsAnExitThatNobodySaw) {
     TestWorld world;
     world.sandbox();
-    const auto info = world.run(world.shell("while ! test -e /dev/shm/end; do sleep 0.01; done; exit 9"));
+    const auto info =
+        world.run(world.shell("while ! test -e /dev/shm/end; do sleep 0.01; done; exit 9"));
     const std::string shm = world.root + "/engine/sandboxes/pod-1/shm/end";
     world.engine.reset();
     ASSERT_TRUE(io::write_file_atomic(shm, ""));
@@ -53,7 +54,10 @@ TEST(Recovery, AKilledMonitorTakesItsContainerAlong) {
     TestWorld world;
     world.sandbox();
     const auto info = world.run(world.shell("sleep 1000"));
-    const auto monitor = runtime::MonitorConnection::connect(world.root + "/engine/containers/" + info.id)->state().value();
+    const auto monitor =
+        runtime::MonitorConnection::connect(world.root + "/engine/containers/" + info.id)
+            ->state()
+            .value();
     ASSERT_EQ(::kill(monitor.monitor_pid, SIGKILL), 0);
     const auto end = world.ended(info.id);
     EXPECT_TRUE(end.lost);
@@ -64,7 +68,10 @@ TEST(Recovery, ALostMonitorIsNoticedByTheNextEngine) {
     TestWorld world;
     world.sandbox();
     const auto info = world.run(world.shell("sleep 1000"));
-    const auto monitor = runtime::MonitorConnection::connect(world.root + "/engine/containers/" + info.id)->state().value();
+    const auto monitor =
+        runtime::MonitorConnection::connect(world.root + "/engine/containers/" + info.id)
+            ->state()
+            .value();
     world.engine.reset();
     ASSERT_EQ(::kill(monitor.monitor_pid, SIGKILL), 0);
     world.open();
@@ -79,7 +86,8 @@ TEST(Recovery, ClearsWhatHasNoRecord) {
     ASSERT_TRUE(world.images->prepare_snapshot("orphan", world.image));
     ASSERT_TRUE(io::make_directories(world.root + "/engine/containers/half"));
     ASSERT_TRUE(io::make_directories(world.root + "/engine/sandboxes/half"));
-    ASSERT_TRUE(io::write_file_atomic(world.root + "/engine/sandboxes/half/record", "0badc0de 12\n{torn"));
+    ASSERT_TRUE(
+        io::write_file_atomic(world.root + "/engine/sandboxes/half/record", "0badc0de 12\n{torn"));
     EXPECT_EQ(world.engine->find_leaks().size(), 4u); // the snapshot's mount is a line of its own
     world.reopen();
     EXPECT_TRUE(world.engine->find_leaks().empty());
@@ -90,7 +98,8 @@ TEST(Recovery, ATornRecordCountsAsAbsent) {
     const std::string folder = io::make_temporary_directory("/tmp/cloudlet-record-").value();
     ContainerRecord record{.config = {.id = "a", .name = "n", .sandbox = "s", .image = "i"}};
     record.config.env = {"A=1", "B=2"};
-    record.config.mounts = {{.source = "/a", .destination = "/b", .read_only = true, .propagation = "rslave"}};
+    record.config.mounts = {
+        {.source = "/a", .destination = "/b", .read_only = true, .propagation = "rslave"}};
     ASSERT_TRUE(write_record(folder, to_json(record)));
     const auto back = parse_container_record(*read_record(folder));
     ASSERT_TRUE(back);
@@ -111,7 +120,8 @@ TEST(Recovery, DISABLED_Churn) {
     auto loop = io::LoopThread::start("churn").value();
     auto images = image::ImageStore::open(root).value();
     auto engine = Engine::open({.root = root, .instance_id = ::getenv("CHURN_INSTANCE")},
-                               loop->loop(), *images, nullptr).value();
+                               loop->loop(), *images, nullptr)
+                      .value();
     Random random(seed);
     for (int i = 0;; ++i) {
         SandboxConfig sandbox;
@@ -135,10 +145,11 @@ TEST(Recovery, DISABLED_Churn) {
 
 io::ChildProcess start_churn(const TestWorld& world, int round) {
     io::SpawnOptions options;
-    options.argv = {"/proc/self/exe", "--gtest_also_run_disabled_tests", "--gtest_filter=Recovery.DISABLED_Churn"};
+    options.argv = {"/proc/self/exe", "--gtest_also_run_disabled_tests",
+                    "--gtest_filter=Recovery.DISABLED_Churn"};
     options.executable = "/proc/self/exe";
-    options.env = {"CHURN_ROOT=" + world.root, "CHURN_IMAGE=" + world.image, "CHURN_INSTANCE=" + world.instance,
-                   "CHURN_SEED=" + std::to_string(round + 1)};
+    options.env = {"CHURN_ROOT=" + world.root, "CHURN_IMAGE=" + world.image,
+                   "CHURN_INSTANCE=" + world.instance, "CHURN_SEED=" + std::to_string(round + 1)};
     options.fds = {{2, 1}, {2, 2}};
     return io::spawn(options).value();
 }

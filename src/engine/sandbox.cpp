@@ -35,11 +35,14 @@ std::string hosts_file(const SandboxConfig& config, const std::string& ip) {
     return text + config.extra_hosts;
 }
 
-Result<network::AttachRequest> attach_request(const SandboxConfig& config, const std::string& netns) {
+Result<network::AttachRequest> attach_request(const SandboxConfig& config,
+                                              const std::string& netns) {
     network::AttachRequest request{.id = config.id, .netns_path = netns, .host_ports = {}};
     for (const auto& port : config.host_ports) {
-        network::HostPort entry{.host_address = std::nullopt, .host_port = port.host_port,
-                                .pod_port = port.container_port, .protocol = network::Protocol::tcp};
+        network::HostPort entry{.host_address = std::nullopt,
+                                .host_port = port.host_port,
+                                .pod_port = port.container_port,
+                                .protocol = network::Protocol::tcp};
         if (port.protocol == "UDP") entry.protocol = network::Protocol::udp;
         if (port.protocol == "SCTP") entry.protocol = network::Protocol::sctp;
         if (!port.host_ip.empty() && port.host_ip != "0.0.0.0")
@@ -49,7 +52,8 @@ Result<network::AttachRequest> attach_request(const SandboxConfig& config, const
     return request;
 }
 
-Result<> set_sysctls(const SandboxConfig& config, const std::string& netns, const std::string& ipc) {
+Result<> set_sysctls(const SandboxConfig& config, const std::string& netns,
+                     const std::string& ipc) {
     if (config.sysctls.empty()) return {};
     const io::UniqueFd net_fd = TRY(linux::open_namespace(netns, linux::NamespaceKind::network));
     const io::UniqueFd ipc_fd = TRY(linux::open_namespace(ipc, linux::NamespaceKind::ipc));
@@ -73,7 +77,8 @@ linux::ResourceLimits to_resource_limits(const Limits& limits) {
     }
     if (limits.cpu_quota_us > 0) {
         out.cpu_quota_us = limits.cpu_quota_us;
-        out.cpu_period_us = static_cast<uint64_t>(limits.cpu_period_us > 0 ? limits.cpu_period_us : 100'000);
+        out.cpu_period_us =
+            static_cast<uint64_t>(limits.cpu_period_us > 0 ? limits.cpu_period_us : 100'000);
     }
     if (limits.cpu_shares > 0) out.cpu_shares = static_cast<uint64_t>(limits.cpu_shares);
     if (limits.pids > 0) out.pids = limits.pids;
@@ -85,7 +90,8 @@ Result<> check_id(const std::string& id, const char* what) {
     const bool good = !id.empty() && id.size() <= 64 && id[0] != '.' && id[0] != '-' &&
                       std::all_of(id.begin(), id.end(), allowed);
     if (good) return {};
-    return fail(Code::invalid, fmt::format("{} id \"{}\": use 1 to 64 letters, digits, '-' and '.'", what, id));
+    return fail(Code::invalid,
+                fmt::format("{} id \"{}\": use 1 to 64 letters, digits, '-' and '.'", what, id));
 }
 
 Result<SandboxInfo> Engine::Impl::create_sandbox(const SandboxConfig& config) {
@@ -101,14 +107,16 @@ Result<SandboxInfo> Engine::Impl::create_sandbox(const SandboxConfig& config) {
         sandbox = slot;
     }
     std::lock_guard operation(sandbox->operation);
-    if (sandbox->removed) return fail(Code::conflict, "sandbox " + config.id + " is being removed; try again");
+    if (sandbox->removed)
+        return fail(Code::conflict, "sandbox " + config.id + " is being removed; try again");
     {
         std::lock_guard lock(mutex);
         if (sandbox->complete) return sandbox->info;
     }
     if (auto built = build_sandbox(*sandbox); !built) {
         if (auto undone = tear_down_sandbox(config.id); !undone)
-            log_warning("engine", "sandbox {}: undo after a failure: {}", config.id, undone.error().to_string());
+            log_warning("engine", "sandbox {}: undo after a failure: {}", config.id,
+                        undone.error().to_string());
         std::lock_guard lock(mutex);
         sandbox->removed = true;
         sandboxes.erase(config.id);
@@ -123,21 +131,26 @@ Result<> Engine::Impl::build_sandbox(Sandbox& sandbox) {
     const SandboxConfig& config = sandbox.info.config;
     const std::string dir = sandbox_dir(config.id);
     if (!config.host_network && !network)
-        return fail(Code::unsupported, "there is no pod network: only pods with hostNetwork can run");
+        return fail(Code::unsupported,
+                    "there is no pod network: only pods with hostNetwork can run");
     TRY(io::make_directories(dir, 0711));
     std::vector<linux::PinnedNamespace> pins;
-    if (!config.host_network) pins.push_back({linux::NamespaceKind::network, pin(config.id, "net")});
+    if (!config.host_network)
+        pins.push_back({linux::NamespaceKind::network, pin(config.id, "net")});
     if (!config.host_ipc) pins.push_back({linux::NamespaceKind::ipc, pin(config.id, "ipc")});
     if (!config.host_network) pins.push_back({linux::NamespaceKind::uts, pin(config.id, "uts")});
     const std::string hostname = config.host_network ? "" : config.hostname;
-    if (!pins.empty()) TRY(with_context(linux::make_pinned_namespaces(pins, hostname), "namespaces"));
-    SandboxRecord record{.config = config, .ip = {}, .gateway = {}, .created_at = system_clock().wall()};
+    if (!pins.empty())
+        TRY(with_context(linux::make_pinned_namespaces(pins, hostname), "namespaces"));
+    SandboxRecord record{
+        .config = config, .ip = {}, .gateway = {}, .created_at = system_clock().wall()};
     if (!config.host_network) {
         const auto request = TRY(attach_request(config, pin(config.id, "net")));
         const auto attachment = TRY(with_context(network->attach(request), "network"));
         record.ip = attachment.address.to_string();
         record.gateway = attachment.gateway.to_string();
-        TRY(set_sysctls(config, pin(config.id, "net"), pin(config.id, config.host_ipc ? "net" : "ipc")));
+        TRY(set_sysctls(config, pin(config.id, "net"),
+                        pin(config.id, config.host_ipc ? "net" : "ipc")));
     }
     if (!config.host_ipc) {
         TRY(io::make_directories(dir + "/shm", 01777));

@@ -1,6 +1,6 @@
 #pragma once
-// A small machine for tests: a temporary root, an image of Debian's static busybox, an engine. Everything
-// it makes is gone when it is destroyed, also after a failed test.
+// A small machine for tests: a temporary root, an image of Debian's static busybox, an engine.
+// Everything it makes is gone when it is destroyed, also after a failed test.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -23,12 +23,15 @@ inline std::string make_busybox_tar(const std::string& folder) {
     const std::string root = folder + "/rootfs";
     for (const char* name : {"/bin", "/etc", "/tmp", "/root", "/proc", "/sys", "/dev", "/var"})
         EXPECT_TRUE(io::make_directories(root + name));
-    const auto copied = io::run({"cp", "/bin/busybox", root + "/bin/busybox"}, std::chrono::seconds(10));
+    const auto copied =
+        io::run({"cp", "/bin/busybox", root + "/bin/busybox"}, std::chrono::seconds(10));
     EXPECT_TRUE(copied && copied->exit_status.ok());
-    for (const char* name : {"sh", "cat", "echo", "sleep", "true", "false", "id", "ls", "env", "hostname", "test", "kill",
-                             "touch", "printf", "httpd", "wget", "head", "mount", "stty", "grep", "ps"})
+    for (const char* name : {"sh",    "cat",  "echo",     "sleep", "true", "false", "id",
+                             "ls",    "env",  "hostname", "test",  "kill", "touch", "printf",
+                             "httpd", "wget", "head",     "mount", "stty", "grep",  "ps"})
         EXPECT_EQ(::symlink("busybox", (root + "/bin/" + name).c_str()), 0);
-    EXPECT_TRUE(io::write_file_atomic(root + "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/var:/bin/sh\n"));
+    EXPECT_TRUE(io::write_file_atomic(
+        root + "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/var:/bin/sh\n"));
     EXPECT_TRUE(io::write_file_atomic(root + "/etc/group", "root:x:0:\nweb:x:1000:\n"));
     const std::string tar = folder + "/busybox.tar";
     const auto packed = io::run({"tar", "-C", root, "-cf", tar, "."}, std::chrono::seconds(20));
@@ -50,7 +53,8 @@ public:
 
     ~TestWorld() {
         if (!engine) open();
-        if (auto removed = engine->remove_all(); !removed) ADD_FAILURE() << removed.error().to_string();
+        if (auto removed = engine->remove_all(); !removed)
+            ADD_FAILURE() << removed.error().to_string();
         const auto leaks = engine->find_leaks();
         EXPECT_TRUE(leaks.empty()) << leaks.front();
         engine.reset();
@@ -59,11 +63,15 @@ public:
         EXPECT_TRUE(io::remove_tree(root));
         const auto cgroups = linux::CgroupHost::probe().value();
         for (const auto& hierarchy : cgroups.hierarchies())
-            EXPECT_FALSE(io::exists(hierarchy.mount_point + "/cloudlet-" + instance)) << hierarchy.mount_point;
+            EXPECT_FALSE(io::exists(hierarchy.mount_point + "/cloudlet-" + instance))
+                << hierarchy.mount_point;
     }
 
-    void open() { engine = Engine::open({.root = root, .instance_id = instance},
-                                        loop->loop(), *images, nullptr).value(); }
+    void open() {
+        engine =
+            Engine::open({.root = root, .instance_id = instance}, loop->loop(), *images, nullptr)
+                .value();
+    }
     /// As if the daemon had been restarted.
     void reopen() {
         engine.reset();

@@ -21,7 +21,9 @@ using Type = codec::TarEntry::Type;
 constexpr size_t most_entries = 100'000;
 constexpr int most_link_steps = 8;
 
-std::string joined(const std::vector<std::string>& parts) { return fmt::format("{}", fmt::join(parts, "/")); }
+std::string joined(const std::vector<std::string>& parts) {
+    return fmt::format("{}", fmt::join(parts, "/"));
+}
 
 class ArchiveStager {
 public:
@@ -33,10 +35,12 @@ public:
 
 private:
     Result<void> take(const codec::TarEntry& entry, codec::TarReader& reader);
-    Result<void> take_blob(const std::string& path, std::string_view expected, codec::TarReader& reader);
+    Result<void> take_blob(const std::string& path, std::string_view expected,
+                           codec::TarReader& reader);
     Result<std::string> blob_at(const std::string& path) const;
     Result<StagedImage> saved_image(const SavedImage& saved);
-    Result<void> add_from_index(const Descriptor& descriptor, int depth, std::vector<StagedImage>& images);
+    Result<void> add_from_index(const Descriptor& descriptor, int depth,
+                                std::vector<StagedImage>& images);
     Result<std::string> blob_text(const std::string& digest) const {
         return blobs_.read(digest, limits_.manifest_bytes);
     }
@@ -54,8 +58,9 @@ Result<void> ArchiveStager::read(codec::TarReader& reader) {
         auto entry = TRY(reader.next());
         if (!entry) return {};
         if (count > most_entries)
-            return fail(Code::too_large,
-                        fmt::format("it has more than {} entries; an image archive has few", most_entries));
+            return fail(
+                Code::too_large,
+                fmt::format("it has more than {} entries; an image archive has few", most_entries));
         TRY(with_context(take(*entry, reader), fmt::format("\"{}\"", entry->path)));
     }
 }
@@ -65,14 +70,16 @@ Result<void> ArchiveStager::take(const codec::TarEntry& entry, codec::TarReader&
     std::string path = joined(parts);
     if (entry.type == Type::symlink || entry.type == Type::hard_link) {
         if (!parts.empty()) parts.pop_back();
-        std::string base = entry.type == Type::symlink ? joined(parts) + "/" : ""; // hard links name from the root
+        std::string base =
+            entry.type == Type::symlink ? joined(parts) + "/" : ""; // hard links name from the root
         links_[path] = joined(TRY(clean_path(base + entry.link_target)));
         return {};
     }
     if (entry.type != Type::file) return {};
     constexpr std::string_view blob_folder = "blobs/sha256/";
     if (path == "manifest.json" || path == "index.json") {
-        (path == "index.json" ? index_json_ : saved_json_) = TRY(reader.read_content(limits_.manifest_bytes));
+        (path == "index.json" ? index_json_ : saved_json_) =
+            TRY(reader.read_content(limits_.manifest_bytes));
         return {};
     }
     if (path.starts_with(blob_folder)) {
@@ -108,7 +115,8 @@ Result<std::string> ArchiveStager::blob_at(const std::string& path) const {
         if (link == links_.end()) break;
         here = link->second;
     }
-    return fail(Code::invalid, fmt::format("the archive lacks \"{}\", which its manifest.json names", path));
+    return fail(Code::invalid,
+                fmt::format("the archive lacks \"{}\", which its manifest.json names", path));
 }
 
 // A saved image has no manifest of its own; one is made from what it lists.
@@ -118,10 +126,12 @@ Result<StagedImage> ArchiveStager::saved_image(const SavedImage& saved) {
         auto file = TRY(blobs_.open(digest));
         struct stat status {};
         if (fstat(file.get(), &status)) return fail_errno("stat a blob");
-        return Descriptor{
-            .media_type = std::string(type), .digest = digest, .size = static_cast<uint64_t>(status.st_size)};
+        return Descriptor{.media_type = std::string(type),
+                          .digest = digest,
+                          .size = static_cast<uint64_t>(status.st_size)};
     };
-    image.manifest.config = TRY(describe("application/vnd.oci.image.config.v1+json", TRY(blob_at(saved.config))));
+    image.manifest.config =
+        TRY(describe("application/vnd.oci.image.config.v1+json", TRY(blob_at(saved.config))));
     for (const auto& layer : saved.layers)
         image.manifest.layers.push_back(
             TRY(describe("application/vnd.oci.image.layer.v1.tar", TRY(blob_at(layer)))));
@@ -136,8 +146,9 @@ Result<StagedImage> ArchiveStager::saved_image(const SavedImage& saved) {
 Result<void> ArchiveStager::add_from_index(const Descriptor& descriptor, int depth,
                                            std::vector<StagedImage>& images) {
     if (!files_.contains("blobs/sha256/" + descriptor.digest.substr(7)))
-        return fail(Code::invalid,
-                    fmt::format("the archive lacks the blob {}, which its index names", descriptor.digest));
+        return fail(
+            Code::invalid,
+            fmt::format("the archive lacks the blob {}, which its index names", descriptor.digest));
     std::string text = TRY(blob_text(descriptor.digest));
     Json document = TRY(with_context(codec::parse_json(text), "blob " + descriptor.digest));
     if (is_index(document)) {
@@ -159,17 +170,20 @@ Result<void> ArchiveStager::add_from_index(const Descriptor& descriptor, int dep
 Result<std::vector<StagedImage>> ArchiveStager::images() {
     std::vector<StagedImage> images;
     if (!saved_json_.empty()) {
-        for (const auto& saved : TRY(parse_saved_images(saved_json_))) images.push_back(TRY(saved_image(saved)));
+        for (const auto& saved : TRY(parse_saved_images(saved_json_)))
+            images.push_back(TRY(saved_image(saved)));
         return images;
     }
     if (index_json_.empty())
-        return fail(Code::invalid, "it holds neither manifest.json (docker save) nor index.json (OCI layout); "
-                                   "a root file system is imported with `cloudlet image import FILE NAME`");
+        return fail(Code::invalid,
+                    "it holds neither manifest.json (docker save) nor index.json (OCI layout); "
+                    "a root file system is imported with `cloudlet image import FILE NAME`");
     Json index = TRY(with_context(codec::parse_json(index_json_), "index.json"));
     for (const auto& descriptor : fitting_this_machine(TRY(parse_index(index))))
         TRY(add_from_index(descriptor, 0, images));
     if (images.empty())
-        return fail(Code::invalid, fmt::format("it holds no image for linux/{}", this_architecture()));
+        return fail(Code::invalid,
+                    fmt::format("it holds no image for linux/{}", this_architecture()));
     return images;
 }
 
@@ -178,7 +192,8 @@ Result<std::vector<StagedImage>> ArchiveStager::images() {
 Result<std::vector<StagedImage>> stage_archive(const std::string& path, const BlobStore& blobs,
                                                const ImageLimits& limits, const PinBlob& pin) {
     auto file = TRY(io::open_file(path, O_RDONLY));
-    codec::Decompressor plain(codec::source_of_descriptor(file.get(), path), limits.layer_bytes * 4);
+    codec::Decompressor plain(codec::source_of_descriptor(file.get(), path),
+                              limits.layer_bytes * 4);
     codec::TarReader reader([&](std::span<char> buffer) { return plain.read(buffer); });
     ArchiveStager stager(blobs, limits, pin);
     TRY(stager.read(reader));

@@ -1,7 +1,7 @@
 #pragma once
-// Image archives: reads a `docker save` archive or an OCI layout in a tar and puts its blobs into the
-// store. What the images in it are is decided when everything was read, because the documents that
-// say so may stand anywhere in the archive.
+// Image archives: reads a `docker save` archive or an OCI layout in a tar and puts its blobs into
+// the store. What the images in it are is decided when everything was read, because the documents
+// that say so may stand anywhere in the archive.
 
 #include <functional>
 #include <string>
@@ -20,7 +20,8 @@ struct StagedImage {
     std::vector<std::string> names; // normalized
 };
 
-/// Called with each digest before its blob is looked for or written, so that no collection takes it.
+/// Called with each digest before its blob is looked for or written, so that no collection takes
+/// it.
 using PinBlob = std::function<void(const std::string& digest)>;
 
 /// Error: Code::invalid for an archive that is damaged or holds no images.

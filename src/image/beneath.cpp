@@ -16,7 +16,8 @@ Result<io::UniqueFd> open_beneath(int directory, const std::string& path, int fl
     how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NOFOLLOW);
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
     for (;;) {
-        long fd = syscall(SYS_openat2, directory, path.empty() ? "." : path.c_str(), &how, sizeof how);
+        long fd =
+            syscall(SYS_openat2, directory, path.empty() ? "." : path.c_str(), &how, sizeof how);
         if (fd >= 0) return io::UniqueFd(static_cast<int>(fd));
         if (errno == EAGAIN || errno == EINTR) continue; // a rename elsewhere raced with the lookup
         // A link on the way is ELOOP, a file on the way ENOTDIR: the name is not there.
@@ -32,7 +33,9 @@ Result<struct stat> stat_beneath(int directory, const std::string& path) {
     return status;
 }
 
-bool is_whiteout(const struct stat& status) { return S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0); }
+bool is_whiteout(const struct stat& status) {
+    return S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0);
+}
 
 Result<std::vector<std::string>> clean_path(std::string_view path) {
     std::vector<std::string> parts;
@@ -45,7 +48,8 @@ Result<std::vector<std::string>> clean_path(std::string_view path) {
             parts.emplace_back(part);
             continue;
         }
-        if (parts.empty()) return fail(Code::invalid, fmt::format("the path \"{}\" leads out of the image", path));
+        if (parts.empty())
+            return fail(Code::invalid, fmt::format("the path \"{}\" leads out of the image", path));
         parts.pop_back();
     }
     return parts;

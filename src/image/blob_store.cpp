@@ -34,12 +34,15 @@ Result<void> BlobStore::Writer::write(std::string_view bytes) {
     return io::write_all(file_.get(), bytes);
 }
 
-Result<std::string> BlobStore::Writer::commit(std::string_view expected,
-                                              const std::function<void(const std::string&)>& before) {
+Result<std::string>
+BlobStore::Writer::commit(std::string_view expected,
+                          const std::function<void(const std::string&)>& before) {
     std::string digest = fmt::format("{}{}", algorithm, digest_.finish_hex());
     if (!expected.empty() && digest != expected)
-        return fail(Code::invalid, fmt::format("the content of {} has the digest {}: it is corrupt; fetch it again",
-                                               expected, digest));
+        return fail(
+            Code::invalid,
+            fmt::format("the content of {} has the digest {}: it is corrupt; fetch it again",
+                        expected, digest));
     if (before) before(digest);
     if (rename(path_.c_str(), store_.path_of(digest).c_str())) return fail_errno("rename " + path_);
     path_.clear();
@@ -69,8 +72,10 @@ Result<std::string> BlobStore::read(std::string_view digest, size_t limit) const
     auto file = TRY(open(digest));
     auto bytes = TRY(with_context(io::read_all(file.get(), limit), fmt::format("blob {}", digest)));
     if (std::string(algorithm) + codec::sha256_hex(bytes) != digest)
-        return fail(Code::invalid,
-                    fmt::format("the blob {} is corrupt on disk; remove the image and load it again", digest));
+        return fail(
+            Code::invalid,
+            fmt::format("the blob {} is corrupt on disk; remove the image and load it again",
+                        digest));
     return bytes;
 }
 

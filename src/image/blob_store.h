@@ -1,6 +1,6 @@
 #pragma once
-// Files named by the SHA-256 of their content, in <root>/image/blobs/sha256/. A blob is written under
-// a temporary name and appears only once its digest is known to be right. Thread-safe.
+// Files named by the SHA-256 of their content, in <root>/image/blobs/sha256/. A blob is written
+// under a temporary name and appears only once its digest is known to be right. Thread-safe.
 
 #include <functional>
 #include <string>

@@ -1,5 +1,6 @@
-// Garbage: blobs and layers that no image, snapshot or running call names. They are renamed away under
-// the lock, so that whoever looks afterwards finds them whole or not at all, and deleted outside it.
+// Garbage: blobs and layers that no image, snapshot or running call names. They are renamed away
+// under the lock, so that whoever looks afterwards finds them whole or not at all, and deleted
+// outside it.
 #include <cstdio>
 #include <sys/stat.h>
 
@@ -18,14 +19,17 @@ std::set<std::string> ImageStore::Impl::marked() const {
         const auto& needed = records.blobs_of(id);
         used.insert(needed.begin(), needed.end());
     }
-    for (const auto& source : snapshots.sources()) used.insert(source.layers.begin(), source.layers.end());
+    for (const auto& source : snapshots.sources())
+        used.insert(source.layers.begin(), source.layers.end());
     return used;
 }
 
 Result<CollectReport> ImageStore::Impl::collect() {
     CollectReport report;
     std::vector<std::string> doomed;
-    auto trash = [&] { return doomed.emplace_back(fmt::format("{}/tmp/trash-{}", root, new_hex_id(16))); };
+    auto trash = [&] {
+        return doomed.emplace_back(fmt::format("{}/tmp/trash-{}", root, new_hex_id(16)));
+    };
     {
         std::lock_guard guard(mutex);
         auto used = marked();

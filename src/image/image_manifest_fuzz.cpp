@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (auto config = image::parse_config(text)) {
         std::string written = image::write_config(*config);
         auto again = image::parse_config(written);
-        check(again && image::write_config(*again) == written, "a configuration does not read back the same");
+        check(again && image::write_config(*again) == written,
+              "a configuration does not read back the same");
     }
     (void)image::parse_saved_images(text);
     if (auto name = image::normalize_name(text.substr(0, 300)))

@@ -20,15 +20,18 @@ ImageStore::ImageStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ImageStore::~ImageStore() = default;
 
 Result<void> ImageStore::Impl::recover() {
-    for (auto part : {"/blobs/sha256", "/layers", "/snapshots", "/images", "/names", "/l", "/empty", "/tmp"})
+    for (auto part :
+         {"/blobs/sha256", "/layers", "/snapshots", "/images", "/names", "/l", "/empty", "/tmp"})
         TRY(io::make_directories(root + part));
     lock.emplace(TRY(io::FileLock::acquire(root + "/lock")));
-    for (const auto& name : TRY(io::list_directory(root + "/tmp"))) TRY(io::remove_tree(root + "/tmp/" + name));
+    for (const auto& name : TRY(io::list_directory(root + "/tmp")))
+        TRY(io::remove_tree(root + "/tmp/" + name));
     TRY(records.load(blobs, limits.manifest_bytes));
     TRY(snapshots.load());
     auto swept = TRY(collect());
     if (swept.blobs || swept.layers)
-        log_info("image", "removed {} blobs and {} layers of loads that were cut off", swept.blobs, swept.layers);
+        log_info("image", "removed {} blobs and {} layers of loads that were cut off", swept.blobs,
+                 swept.layers);
     return {};
 }
 
@@ -41,13 +44,16 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(const std::string& root, Im
 // ---- finding
 
 Result<std::string> ImageStore::Impl::id_by_prefix(std::string_view prefix) const {
-    std::string wanted = fmt::format("sha256:{}", prefix.starts_with("sha256:") ? prefix.substr(7) : prefix);
+    std::string wanted =
+        fmt::format("sha256:{}", prefix.starts_with("sha256:") ? prefix.substr(7) : prefix);
     std::string found;
     for (auto image = records.images().lower_bound(wanted);
          image != records.images().end() && image->first.starts_with(wanted); ++image) {
         if (!found.empty())
-            return fail(Code::invalid,
-                        fmt::format("several images have an id that starts with {}; give more digits", prefix));
+            return fail(
+                Code::invalid,
+                fmt::format("several images have an id that starts with {}; give more digits",
+                            prefix));
         found = image->first;
     }
     return found;
@@ -55,10 +61,9 @@ Result<std::string> ImageStore::Impl::id_by_prefix(std::string_view prefix) cons
 
 Result<std::string> ImageStore::Impl::id_of(const std::string& name_or_id) const {
     auto unknown = [&] {
-        return fail(
-            Code::not_found,
-            fmt::format("no image {}; `cloudlet image ls` lists those there are, `cloudlet image load` adds one",
-                        name_or_id));
+        return fail(Code::not_found, fmt::format("no image {}; `cloudlet image ls` lists those "
+                                                 "there are, `cloudlet image load` adds one",
+                                                 name_or_id));
     };
     bool may_be_id = name_or_id.starts_with("sha256:") ||
                      (name_or_id.size() >= 4 && name_or_id.size() <= 64 &&
@@ -71,7 +76,8 @@ Result<std::string> ImageStore::Impl::id_of(const std::string& name_or_id) const
         for (const auto& [candidate, image] : records.images()) {
             bool same = !name->digest.empty() && image.digest == name->digest;
             for (const auto& other : image.names)
-                if (same && parse_name(other)->repository_name() == name->repository_name()) return candidate;
+                if (same && parse_name(other)->repository_name() == name->repository_name())
+                    return candidate;
         }
     }
     if (may_be_id) {
@@ -111,16 +117,18 @@ Result<void> ImageStore::tag(const std::string& name_or_id, const std::string& n
 
 Result<void> ImageStore::Impl::check_removable(const Image& image, bool by_id) const {
     if (by_id && image.names.size() > 1)
-        return fail(Code::conflict,
-                    fmt::format("the image {} has {} names; remove them one by one, or all with --force", image.id,
-                                image.names.size()));
+        return fail(
+            Code::conflict,
+            fmt::format("the image {} has {} names; remove them one by one, or all with --force",
+                        image.id, image.names.size()));
     auto sources = snapshots.sources();
     auto users = std::count_if(sources.begin(), sources.end(),
                                [&](const auto& source) { return source.image_id == image.id; });
     if (!users) return {};
     return fail(
         Code::conflict,
-        fmt::format("the image {} is used by {} containers; remove them first, or use --force", image.id, users));
+        fmt::format("the image {} is used by {} containers; remove them first, or use --force",
+                    image.id, users));
 }
 
 Result<RemoveReport> ImageStore::remove(const std::string& name_or_id, bool force) {
@@ -147,7 +155,8 @@ Result<RemoveReport> ImageStore::remove(const std::string& name_or_id, bool forc
 
 // ---- snapshots
 
-Result<std::string> ImageStore::prepare_snapshot(const std::string& key, const std::string& image_name_or_id) {
+Result<std::string> ImageStore::prepare_snapshot(const std::string& key,
+                                                 const std::string& image_name_or_id) {
     Impl::Lease lease(*impl_);
     Image image;
     {
@@ -158,14 +167,23 @@ Result<std::string> ImageStore::prepare_snapshot(const std::string& key, const s
     auto resolve = [&]() -> Result<Snapshots::Source> {
         return Snapshots::Source{image.id, {image.layers.rbegin(), image.layers.rend()}};
     };
-    return with_context(impl_->snapshots.prepare(key, image.id, resolve), "prepare the snapshot " + key);
+    return with_context(impl_->snapshots.prepare(key, image.id, resolve),
+                        "prepare the snapshot " + key);
 }
 
-Result<std::string> ImageStore::mount_snapshot(const std::string& key) { return impl_->snapshots.mount(key); }
-Result<void> ImageStore::unmount_snapshot(const std::string& key) { return impl_->snapshots.unmount(key); }
-Result<void> ImageStore::remove_snapshot(const std::string& key) { return impl_->snapshots.remove(key); }
+Result<std::string> ImageStore::mount_snapshot(const std::string& key) {
+    return impl_->snapshots.mount(key);
+}
+Result<void> ImageStore::unmount_snapshot(const std::string& key) {
+    return impl_->snapshots.unmount(key);
+}
+Result<void> ImageStore::remove_snapshot(const std::string& key) {
+    return impl_->snapshots.remove(key);
+}
 std::vector<std::string> ImageStore::snapshots() const { return impl_->snapshots.keys(); }
-std::string ImageStore::snapshot_path(std::string_view key) const { return impl_->snapshots.merged_path(key); }
+std::string ImageStore::snapshot_path(std::string_view key) const {
+    return impl_->snapshots.merged_path(key);
+}
 
 Result<void> ImageStore::unmount_all() {
     for (const auto& key : impl_->snapshots.keys()) TRY(impl_->snapshots.unmount(key));

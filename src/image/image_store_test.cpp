@@ -23,7 +23,8 @@ std::string gzip(const std::string& bytes) { return codec::gzip_compress(bytes);
 
 TEST(Load, ADockerArchiveBecomesAnImage) {
     World world;
-    auto images = world.load(docker_archive({base_layer, app_layer}, {"app:1", "localhost:5000/app"}));
+    auto images =
+        world.load(docker_archive({base_layer, app_layer}, {"app:1", "localhost:5000/app"}));
     ASSERT_TRUE(images) << images.error().to_string();
     ASSERT_EQ(images->size(), 1u);
     const Image& image = images->front();
@@ -33,18 +34,20 @@ TEST(Load, ADockerArchiveBecomesAnImage) {
     EXPECT_THAT(image.config.env, ElementsAre("A=b"));
     EXPECT_EQ(image.config.working_dir, "/w");
     EXPECT_EQ(image.layers.size(), 2u);
-    EXPECT_EQ(image.layers[0], digest_of(base_layer)); // the chain id of the lowest layer is its DiffID
+    EXPECT_EQ(image.layers[0],
+              digest_of(base_layer)); // the chain id of the lowest layer is its DiffID
     EXPECT_EQ(image.size, 14);
     EXPECT_EQ(format_time(image.created), "2026-01-02T03:04:05Z");
 }
 
 TEST(Load, OciLayoutsAreReadInEveryCompression) {
-    for (auto pack :
-         {+[](const std::string& b) { return b; }, +[](const std::string& b) { return codec::gzip_compress(b); },
-          +[](const std::string& b) { return codec::zstd_compress(b); },
-          +[](const std::string& b) {
-              return codec::gzip_compress(b.substr(0, 100)) + codec::gzip_compress(b.substr(100));
-          }}) {
+    for (auto pack : {+[](const std::string& b) { return b; },
+                      +[](const std::string& b) { return codec::gzip_compress(b); },
+                      +[](const std::string& b) { return codec::zstd_compress(b); },
+                      +[](const std::string& b) {
+                          return codec::gzip_compress(b.substr(0, 100)) +
+                                 codec::gzip_compress(b.substr(100));
+                      }}) {
         World world;
         auto layout = oci_layout({base_layer, app_layer}, "app:2", pack);
         auto images = world.store->load(world.write("oci.tar.gz", gzip(tar_of(layout.items))));
@@ -91,13 +94,14 @@ TEST(Load, DamagedArchivesAreRefusedAndLeaveNothing) {
     Items bad_name = docker_archive({base_layer}, {"NOT a name"});
     Items lost = docker_archive({base_layer}, {"app"});
     lost.erase(lost.begin());
-    const std::vector<std::pair<Items, std::string>> table = {{wrong_blob, "it is corrupt; fetch it again"},
-                                                              {missing_blob, "is missing"},
-                                                              {wrong_layer, "but the image says"},
-                                                              {no_documents, "neither manifest.json"},
-                                                              {bad_json, "manifest.json"},
-                                                              {bad_name, "is no image name"},
-                                                              {lost, "the archive lacks \"0/layer.tar\""}};
+    const std::vector<std::pair<Items, std::string>> table = {
+        {wrong_blob, "it is corrupt; fetch it again"},
+        {missing_blob, "is missing"},
+        {wrong_layer, "but the image says"},
+        {no_documents, "neither manifest.json"},
+        {bad_json, "manifest.json"},
+        {bad_name, "is no image name"},
+        {lost, "the archive lacks \"0/layer.tar\""}};
     for (const auto& [archive, message] : table) {
         World world;
         auto loaded = world.load(archive);
@@ -132,8 +136,9 @@ TEST(Load, SeveralImagesAtOnceShareTheirLayers) {
     for (int i = 0; i < 6; ++i)
         threads.emplace_back([&, i] {
             std::string own = tar_of({file("own", std::to_string(i))});
-            auto path = world.write(fmt::format("{}.tar", i),
-                                    tar_of(docker_archive({base_layer, own}, {fmt::format("app:{}", i)})));
+            auto path =
+                world.write(fmt::format("{}.tar", i),
+                            tar_of(docker_archive({base_layer, own}, {fmt::format("app:{}", i)})));
             auto images = world.store->load(path);
             if (!images) return ADD_FAILURE() << images.error().to_string(), void();
             auto root = world.store->prepare_snapshot(fmt::format("s{}", i), images->front().id);
@@ -155,14 +160,15 @@ TEST(Load, AFullDiskIsSaidAndNothingStays) {
     {
         auto store = ImageStore::open(small);
         ASSERT_TRUE(store);
-        auto loaded = (*store)->load(
-            outer.write("big.tar", tar_of(docker_archive({tar_of({file("noise", noise)})}, {"big"}))));
+        auto loaded = (*store)->load(outer.write(
+            "big.tar", tar_of(docker_archive({tar_of({file("noise", noise)})}, {"big"}))));
         ASSERT_FALSE(loaded);
         EXPECT_EQ(loaded.error().code, Code::exhausted);
         EXPECT_THAT(loaded.error().to_string(), HasSubstr("no space left on the disk of " + small));
         for (auto part : {"blobs/sha256", "layers", "tmp"})
             EXPECT_TRUE(io::list_directory(small + "/image/" + part)->empty()) << part;
-        EXPECT_TRUE((*store)->load(outer.write("fits.tar", tar_of(docker_archive({base_layer}, {"fits"})))));
+        EXPECT_TRUE((*store)->load(
+            outer.write("fits.tar", tar_of(docker_archive({base_layer}, {"fits"})))));
     }
     EXPECT_EQ(umount2(small.c_str(), MNT_DETACH), 0);
 }
@@ -185,7 +191,8 @@ TEST(Import, MakesAnImageOfOneLayer) {
     EXPECT_THAT(again->config.exposed_ports, ElementsAre("80/tcp"));
     EXPECT_EQ(again->config.labels.at("a"), "b");
     EXPECT_FALSE(world.store->import(
-        world.write("x", "no tar, but long enough to be looked at as if it were one........"), "x"));
+        world.write("x", "no tar, but long enough to be looked at as if it were one........"),
+        "x"));
     EXPECT_THAT(world.left_in("tmp"), testing::IsEmpty());
 }
 
@@ -193,10 +200,11 @@ TEST(Names, AreFoundAsTheyAreTyped) {
     World world;
     auto image = world.load(docker_archive({base_layer}, {"nginx:1"}))->front();
     ASSERT_TRUE(world.store->tag("nginx:1", "localhost:5000/web"));
-    for (auto name : {"nginx:1", "docker.io/library/nginx:1", "localhost:5000/web:latest", "localhost:5000/web"})
+    for (auto name : {"nginx:1", "docker.io/library/nginx:1", "localhost:5000/web:latest",
+                      "localhost:5000/web"})
         EXPECT_EQ(world.store->find(name)->id, image.id) << name;
-    for (std::string id :
-         {image.id, image.id.substr(7), image.id.substr(7, 12), image.id.substr(0, 15), "nginx@" + image.digest})
+    for (std::string id : {image.id, image.id.substr(7), image.id.substr(7, 12),
+                           image.id.substr(0, 15), "nginx@" + image.digest})
         EXPECT_EQ(world.store->find(id)->id, image.id) << id;
     EXPECT_EQ(world.store->find("nginx").error().code, Code::not_found);
     EXPECT_EQ(world.store->find("UPPER").error().code, Code::invalid);
@@ -206,7 +214,8 @@ TEST(Names, AreFoundAsTheyAreTyped) {
 TEST(Remove, UntagsThenDeletesWithTheLastName) {
     World world;
     auto image = world.load(docker_archive({base_layer}, {"a", "b"}))->front();
-    EXPECT_EQ(world.store->remove(image.id, false).error().code, Code::conflict) << "it has two names";
+    EXPECT_EQ(world.store->remove(image.id, false).error().code, Code::conflict)
+        << "it has two names";
     auto report = world.store->remove("a", false);
     EXPECT_THAT(report->untagged, ElementsAre("docker.io/library/a:latest"));
     EXPECT_EQ(report->removed_id, "");
@@ -265,8 +274,8 @@ TEST(Snapshots, HoldAsManyLayersAsDockerAllows) {
     World world;
     std::vector<std::string> layers;
     for (int i = 0; i < 127; ++i)
-        layers.push_back(
-            tar_of({file(fmt::format("file-{}", i), std::to_string(i)), file("same", std::to_string(i))}));
+        layers.push_back(tar_of(
+            {file(fmt::format("file-{}", i), std::to_string(i)), file("same", std::to_string(i))}));
     std::string root = world.mounted(layers);
     EXPECT_EQ(io::list_directory(root)->size(), 128u);
     EXPECT_EQ(content_of(root + "/same"), "126");
@@ -315,9 +324,10 @@ bool load_and_die(const std::string& root, const std::string& archive, unsigned 
 TEST(Recovery, AKillAtAnyMomentLeavesAllOrNothing) {
     World world;
     Items many = {directory("d")};
-    for (int i = 0; i < 2000; ++i) many.push_back(file(fmt::format("d/{}", i), std::string(1000, 'x')));
-    std::string archive =
-        world.write("big.tar", tar_of(docker_archive({base_layer, tar_of(many), app_layer}, {"big"})));
+    for (int i = 0; i < 2000; ++i)
+        many.push_back(file(fmt::format("d/{}", i), std::string(1000, 'x')));
+    std::string archive = world.write(
+        "big.tar", tar_of(docker_archive({base_layer, tar_of(many), app_layer}, {"big"})));
     world.store.reset();
     std::mt19937 random(3);
     int finished = 0, cut = 0;

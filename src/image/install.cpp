@@ -1,5 +1,5 @@
-// How images come in: staged (blobs in the store), unpacked (layers in the store), recorded. Only the
-// last step makes an image visible, after everything before it is on disk.
+// How images come in: staged (blobs in the store), unpacked (layers in the store), recorded. Only
+// the last step makes an image visible, after everything before it is on disk.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,16 +35,19 @@ Result<std::string> uncompressed_digest(const std::string& path, uint64_t limit)
 
 } // namespace
 
-Result<ImageStore::Impl::Unpacked> ImageStore::Impl::unpack(const StagedImage& staged, Lease& lease) {
+Result<ImageStore::Impl::Unpacked> ImageStore::Impl::unpack(const StagedImage& staged,
+                                                            Lease& lease) {
     const Manifest& manifest = staged.manifest;
     auto file = TRY(parse_config(TRY(blobs.read(manifest.config.digest, limits.manifest_bytes))));
     if (file.diff_ids.size() != manifest.layers.size())
-        return fail(Code::invalid,
-                    fmt::format("the image is damaged: its manifest lists {} layers, its configuration {}",
-                                manifest.layers.size(), file.diff_ids.size()));
+        return fail(
+            Code::invalid,
+            fmt::format("the image is damaged: its manifest lists {} layers, its configuration {}",
+                        manifest.layers.size(), file.diff_ids.size()));
     if (manifest.layers.size() > limits.layers)
-        return fail(Code::too_large, fmt::format("the image has {} layers; at most {} can be mounted",
-                                                 manifest.layers.size(), limits.layers));
+        return fail(Code::too_large,
+                    fmt::format("the image has {} layers; at most {} can be mounted",
+                                manifest.layers.size(), limits.layers));
     Unpacked unpacked;
     Image& image = unpacked.image;
     image.id = manifest.config.digest;
@@ -67,7 +70,8 @@ Result<ImageStore::Impl::Unpacked> ImageStore::Impl::unpack(const StagedImage& s
     return unpacked;
 }
 
-Result<std::vector<Image>> ImageStore::Impl::install(const std::vector<StagedImage>& staged, Lease& lease) {
+Result<std::vector<Image>> ImageStore::Impl::install(const std::vector<StagedImage>& staged,
+                                                     Lease& lease) {
     std::vector<Unpacked> unpacked;
     for (const auto& image : staged) unpacked.push_back(TRY(unpack(image, lease)));
     TRY(sync_file_system(root));
@@ -91,14 +95,16 @@ Result<std::vector<Image>> ImageStore::load(const std::string& archive_path) {
     return impl_->settle(run(), "load " + archive_path);
 }
 
-Result<StagedImage> ImageStore::Impl::stage_root(const std::string& tar_path, const std::string& name,
-                                                 const ImageConfig& config, Lease& lease) {
+Result<StagedImage> ImageStore::Impl::stage_root(const std::string& tar_path,
+                                                 const std::string& name, const ImageConfig& config,
+                                                 Lease& lease) {
     auto pin = [&](const std::string& digest) { lease.pin(digest); };
     auto put = [&](std::string_view type, std::string_view bytes) -> Result<Descriptor> {
         auto writer = TRY(blobs.begin());
         TRY(writer.write(bytes));
-        return Descriptor{
-            .media_type = std::string(type), .digest = TRY(writer.commit({}, pin)), .size = bytes.size()};
+        return Descriptor{.media_type = std::string(type),
+                          .digest = TRY(writer.commit({}, pin)),
+                          .size = bytes.size()};
     };
     StagedImage staged;
     if (!name.empty()) staged.names.push_back(TRY(normalize_name(name)));
@@ -114,16 +120,21 @@ Result<StagedImage> ImageStore::Impl::stage_root(const std::string& tar_path, co
     while (size_t count = TRY(source(buffer))) TRY(writer.write({buffer.data(), count}));
     uint64_t size = writer.size();
     std::string digest = TRY(writer.commit({}, pin));
-    std::string_view type = digest == file.diff_ids[0] ? "application/vnd.oci.image.layer.v1.tar"
-                                                       : "application/vnd.oci.image.layer.v1.tar+gzip";
-    staged.manifest.layers.push_back({.media_type = std::string(type), .digest = digest, .size = size});
-    staged.manifest.config = TRY(put("application/vnd.oci.image.config.v1+json", write_config(file)));
+    std::string_view type = digest == file.diff_ids[0]
+                                ? "application/vnd.oci.image.layer.v1.tar"
+                                : "application/vnd.oci.image.layer.v1.tar+gzip";
+    staged.manifest.layers.push_back(
+        {.media_type = std::string(type), .digest = digest, .size = size});
+    staged.manifest.config =
+        TRY(put("application/vnd.oci.image.config.v1+json", write_config(file)));
     staged.manifest_digest =
-        TRY(put("application/vnd.oci.image.manifest.v1+json", write_manifest(staged.manifest))).digest;
+        TRY(put("application/vnd.oci.image.manifest.v1+json", write_manifest(staged.manifest)))
+            .digest;
     return staged;
 }
 
-Result<Image> ImageStore::import(const std::string& tar_path, const std::string& name, const ImageConfig& config) {
+Result<Image> ImageStore::import(const std::string& tar_path, const std::string& name,
+                                 const ImageConfig& config) {
     auto run = [&]() -> Result<Image> {
         Impl::Lease lease(*impl_);
         auto staged = TRY(impl_->stage_root(tar_path, name, config, lease));

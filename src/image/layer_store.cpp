@@ -21,7 +21,9 @@ namespace {
 constexpr size_t record_limit = 64 * 1024;
 constexpr uint64_t header_room = 1ull << 30; // tar headers and padding beside the files' own bytes
 
-Result<io::UniqueFd> open_directory(const std::string& path) { return io::open_file(path, O_PATH | O_DIRECTORY); }
+Result<io::UniqueFd> open_directory(const std::string& path) {
+    return io::open_file(path, O_PATH | O_DIRECTORY);
+}
 
 std::string write_record(const Layer& layer) {
     return Json::object({{"parent", layer.parent},
@@ -34,7 +36,8 @@ std::string write_record(const Layer& layer) {
 // Pulls an archive through decompressor and digest.
 class HashedArchive {
 public:
-    HashedArchive(int file, uint64_t limit) : plain_(codec::source_of_descriptor(file, "a layer"), limit) {}
+    HashedArchive(int file, uint64_t limit)
+        : plain_(codec::source_of_descriptor(file, "a layer"), limit) {}
 
     codec::ByteSource source() {
         return [this](std::span<char> buffer) -> Result<size_t> {
@@ -68,8 +71,9 @@ Result<std::optional<Layer>> LayerStore::find(const std::string& id) const {
     if (!bytes && bytes.error().code == Code::not_found) return std::nullopt;
     if (!bytes) return tl::unexpected<Error>(bytes.error());
     Json json = TRY(with_context(codec::parse_json(*bytes), "layer record " + id));
-    Layer layer{id, std::string(json["parent"].as_string()), std::string(json["diffId"].as_string()),
-                json["bytes"].as_int(), json["opaqueRoot"].as_bool()};
+    Layer layer{id, std::string(json["parent"].as_string()),
+                std::string(json["diffId"].as_string()), json["bytes"].as_int(),
+                json["opaqueRoot"].as_bool()};
     return known_.emplace(id, std::move(layer)).first->second;
 }
 
@@ -113,7 +117,8 @@ Result<Layer> LayerStore::unpack(const BlobStore& blobs, const std::string& blob
     TRY(io::make_directories(into + "/fs"));
     std::vector<io::UniqueFd> below;
     if (!layer.parent.empty())
-        for (const auto& path : TRY(directories(layer.parent))) below.push_back(TRY(open_directory(path)));
+        for (const auto& path : TRY(directories(layer.parent)))
+            below.push_back(TRY(open_directory(path)));
     auto file = TRY(blobs.open(blob));
     HashedArchive archive(file.get(), limits_.layer_bytes + header_room);
     codec::TarReader reader(archive.source());
@@ -122,17 +127,19 @@ Result<Layer> LayerStore::unpack(const BlobStore& blobs, const std::string& blob
     layer.bytes = static_cast<int64_t>(TRY(unpack_layer(reader, writer)));
     std::string digest = TRY(archive.finish());
     if (digest != layer.diff_id)
-        return fail(Code::invalid,
-                    fmt::format("the layer unpacks to {}, but the image says {}: it is corrupt; fetch it again",
-                                digest, layer.diff_id));
+        return fail(
+            Code::invalid,
+            fmt::format(
+                "the layer unpacks to {}, but the image says {}: it is corrupt; fetch it again",
+                digest, layer.diff_id));
     layer.opaque_root = is_opaque(TRY(open_directory(into + "/fs")).get());
     auto record = TRY(io::open_file(into + "/layer.json", O_WRONLY | O_CREAT | O_EXCL));
     TRY(io::write_all(record.get(), write_record(layer)));
     return layer;
 }
 
-Result<Layer> LayerStore::ensure(const BlobStore& blobs, const std::string& blob, const std::string& parent,
-                                 const std::string& diff_id) {
+Result<Layer> LayerStore::ensure(const BlobStore& blobs, const std::string& blob,
+                                 const std::string& parent, const std::string& diff_id) {
     std::string id = chain_id(parent, diff_id);
     KeyedLock::Held held(unpacking_, id);
     if (auto there = TRY(find(id))) return *there;

@@ -1,7 +1,8 @@
 #pragma once
-// Unpacked layers, in <root>/image/layers/<chain id>/: the tree in fs/, and layer.json with the layer
-// below, the digest of the archive and the size. A layer directory appears by a rename once it is
-// whole and its archive's digest was right. Thread-safe; each layer is unpacked by one thread.
+// Unpacked layers, in <root>/image/layers/<chain id>/: the tree in fs/, and layer.json with the
+// layer below, the digest of the archive and the size. A layer directory appears by a rename once
+// it is whole and its archive's digest was right. Thread-safe; each layer is unpacked by one
+// thread.
 
 #include <map>
 #include <mutex>

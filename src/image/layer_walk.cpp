@@ -1,4 +1,5 @@
-// LayerWriter's lookups: the way to an entry's parent directory, over symbolic links and lower layers.
+// LayerWriter's lookups: the way to an entry's parent directory, over symbolic links and lower
+// layers.
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -16,7 +17,8 @@ namespace {
 constexpr int most_links = 40; // as the kernel's own walk
 
 // Puts the parts of a link's target before what is still to be walked. The list runs backwards.
-Result<void> follow(const std::string& target, std::string& here, std::vector<std::string>& todo, int& links) {
+Result<void> follow(const std::string& target, std::string& here, std::vector<std::string>& todo,
+                    int& links) {
     if (++links > most_links) return fail(Code::invalid, "too many symbolic links on the way");
     if (target.starts_with('/')) here.clear();
     std::vector<std::string> parts;
@@ -51,8 +53,8 @@ Result<void> LayerWriter::make_directory(const std::string& path, const Metadata
 }
 
 // One part of the way, in this layer or else in those below.
-Result<void> LayerWriter::step(std::string& here, const std::string& name, std::vector<std::string>& todo,
-                               int& links) {
+Result<void> LayerWriter::step(std::string& here, const std::string& name,
+                               std::vector<std::string>& todo, int& links) {
     if (name == ".") return {};
     if (name == "..") {
         here = split_path(here).first; // at the root it stays, as in a chroot
@@ -78,8 +80,8 @@ Result<void> LayerWriter::step(std::string& here, const std::string& name, std::
     return {};
 }
 
-Result<void> LayerWriter::step_below(std::string& here, const std::string& name, std::vector<std::string>& todo,
-                                     int& links) {
+Result<void> LayerWriter::step_below(std::string& here, const std::string& name,
+                                     std::vector<std::string>& todo, int& links) {
     std::string path = join_path(here, name);
     auto below = TRY(find_below(path));
     if (below && S_ISLNK(below->status.st_mode))
@@ -120,7 +122,8 @@ Result<LayerWriter::Directory> LayerWriter::open_directory(const std::string& pa
     return Directory{path, open_fd_.get()};
 }
 
-Result<LayerWriter::Existing> LayerWriter::look_at(const Directory& parent, const std::string& name) {
+Result<LayerWriter::Existing> LayerWriter::look_at(const Directory& parent,
+                                                   const std::string& name) {
     struct stat status {};
     if (fstatat(parent.fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
         return Existing{true, S_ISDIR(status.st_mode)};
@@ -145,27 +148,40 @@ void LayerWriter::note_entry(std::string path) {
     for (; !implied_.empty() && !path.empty(); path = split_path(path).first) implied_.erase(path);
 }
 
-// overlayfs lists whiteouts of a directory that it does not merge, as names that are not there.
-Result<void> LayerWriter::drop_whiteouts_below(const std::string& path) {
+// Takes away what deletions have made below a directory that now hides everything: overlayfs lists
+// whiteouts of a directory that it does not merge, as names that are not there, and the directories
+// on the way to them are no entries.
+Result<void> LayerWriter::drop_deletions_below(const std::string& path) {
     std::string prefix = path.empty() ? "" : path + "/";
-    auto end = whiteouts_.lower_bound(prefix);
-    for (; end != whiteouts_.end() && end->starts_with(prefix); ++end) {
-        auto [parent, name] = split_path(*end);
-        auto directory = TRY(open_beneath(target_.get(), parent, O_PATH | O_DIRECTORY));
-        if (unlinkat(directory.get(), name.c_str(), 0)) return fail_errno("remove the mark of " + *end);
-    }
-    whiteouts_.erase(whiteouts_.lower_bound(prefix), end);
-    return {};
+    auto drop = [&](std::set<std::string>& names, int flags) -> Result<void> {
+        auto first = names.upper_bound(prefix), last = first;
+        while (last != names.end() && last->starts_with(prefix)) ++last;
+        for (auto name = last; name != first;) { // directories after what is in them
+            auto [parent, own] = split_path(*--name);
+            auto directory = TRY(open_beneath(target_.get(), parent, O_PATH | O_DIRECTORY));
+            if (unlinkat(directory.get(), own.c_str(), flags))
+                return fail_errno("remove the mark of " + *name);
+            directory_times_.erase(*name);
+        }
+        names.erase(first, last);
+        return {};
+    };
+    TRY(drop(whiteouts_, 0));
+    resolved_.clear();
+    open_fd_.reset();
+    return drop(implied_, AT_REMOVEDIR);
 }
 
 // Removes what this layer has under the name; what was learned of ways through it is forgotten.
 Result<void> LayerWriter::clear(const Directory& parent, const std::string& name) {
     resolved_.clear();
     std::string path = join_path(parent.path, name), below = path + "/";
-    std::erase_if(directory_times_,
-                  [&](const auto& item) { return item.first == path || item.first.starts_with(below); });
+    std::erase_if(directory_times_, [&](const auto& item) {
+        return item.first == path || item.first.starts_with(below);
+    });
     for (auto* set : {&opaque_, &whiteouts_, &implied_})
-        std::erase_if(*set, [&](const auto& item) { return item == path || item.starts_with(below); });
+        std::erase_if(*set,
+                      [&](const auto& item) { return item == path || item.starts_with(below); });
     if (unlinkat(parent.fd, name.c_str(), 0) == 0) return {};
     return io::remove_tree(descriptor_path(parent.fd, name));
 }
@@ -175,18 +191,22 @@ Result<void> LayerWriter::copy_up(const Directory& parent, const std::string& na
     Metadata metadata = TRY(read_metadata(from.node, from.status));
     mode_t type = from.status.st_mode & S_IFMT;
     if (type != S_IFREG) {
-        int status = type == S_IFLNK ? symlinkat(TRY(read_link(from.node.get())).c_str(), parent.fd, name.c_str())
-                                     : mknodat(parent.fd, name.c_str(), type | 0600, from.status.st_rdev);
+        int status =
+            type == S_IFLNK
+                ? symlinkat(TRY(read_link(from.node.get())).c_str(), parent.fd, name.c_str())
+                : mknodat(parent.fd, name.c_str(), type | 0600, from.status.st_rdev);
         if (status) return fail_errno("copy up");
         return apply_to_name(parent.fd, name, type, metadata);
     }
     TRY(charge(static_cast<uint64_t>(from.status.st_size)));
     io::UniqueFd source(open(descriptor_path(from.node.get()).c_str(), O_RDONLY | O_CLOEXEC));
     if (!source) return fail_errno("open for copy up");
-    io::UniqueFd copy(openat(parent.fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    io::UniqueFd copy(openat(parent.fd, name.c_str(),
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!copy) return fail_errno("copy up");
     for (;;) {
-        ssize_t count = copy_file_range(source.get(), nullptr, copy.get(), nullptr, size_t{1} << 30, 0);
+        ssize_t count =
+            copy_file_range(source.get(), nullptr, copy.get(), nullptr, size_t{1} << 30, 0);
         if (count == 0) break;
         if (count < 0 && errno != EINTR) return fail_errno("copy up");
     }

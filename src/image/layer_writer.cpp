@@ -51,7 +51,8 @@ Result<void> LayerWriter::charge(uint64_t bytes) {
     if (bytes > limits_.bytes - bytes_)
         return fail(
             Code::too_large,
-            fmt::format("the layer unpacks to more than {} bytes; it may be a decompression bomb", limits_.bytes));
+            fmt::format("the layer unpacks to more than {} bytes; it may be a decompression bomb",
+                        limits_.bytes));
     bytes_ += bytes;
     return {};
 }
@@ -60,11 +61,14 @@ Result<void> LayerWriter::add(const codec::TarEntry& entry, codec::TarReader& re
     if (++entries_ > limits_.entries)
         return fail(
             Code::too_large,
-            fmt::format("the layer has more than {} entries; it may be a decompression bomb", limits_.entries));
-    if (entry.path.size() >= PATH_MAX) return fail(Code::invalid, "an entry's path is longer than 4095 bytes");
+            fmt::format("the layer has more than {} entries; it may be a decompression bomb",
+                        limits_.entries));
+    if (entry.path.size() >= PATH_MAX)
+        return fail(Code::invalid, "an entry's path is longer than 4095 bytes");
     auto parts = TRY(clean_path(entry.path));
     if (!parts.empty())
-        return with_context(add_named(entry, reader, std::move(parts)), fmt::format("entry \"{}\"", entry.path));
+        return with_context(add_named(entry, reader, std::move(parts)),
+                            fmt::format("entry \"{}\"", entry.path));
     if (entry.type != Type::directory) return refuse(entry, "would replace the root directory");
     directory_times_[""] = to_timespec(entry.modified);
     auto root = TRY(open_beneath(target_.get(), "", O_RDONLY | O_DIRECTORY));
@@ -86,17 +90,19 @@ Result<void> LayerWriter::add_named(const codec::TarEntry& entry, codec::TarRead
     return add_node(parent, name, entry, reader);
 }
 
-Result<void> LayerWriter::add_node(const Directory& parent, const std::string& name, const codec::TarEntry& entry,
-                                   codec::TarReader& reader) {
+Result<void> LayerWriter::add_node(const Directory& parent, const std::string& name,
+                                   const codec::TarEntry& entry, codec::TarReader& reader) {
     Existing existing = TRY(look_at(parent, name));
     note_entry(join_path(parent.path, name));
-    if (entry.type == Type::directory) return add_directory(parent, name, metadata_of(entry), existing);
+    if (entry.type == Type::directory)
+        return add_directory(parent, name, metadata_of(entry), existing);
     if (existing.any) TRY(clear(parent, name));
-    return entry.type == Type::file ? add_file(parent, name, entry, reader) : add_special(parent, name, entry);
+    return entry.type == Type::file ? add_file(parent, name, entry, reader)
+                                    : add_special(parent, name, entry);
 }
 
-Result<void> LayerWriter::add_directory(const Directory& parent, const std::string& name, const Metadata& metadata,
-                                        Existing existing) {
+Result<void> LayerWriter::add_directory(const Directory& parent, const std::string& name,
+                                        const Metadata& metadata, Existing existing) {
     std::string path = join_path(parent.path, name);
     if (existing.any && !existing.directory) {
         TRY(clear(parent, name));
@@ -109,12 +115,14 @@ Result<void> LayerWriter::add_directory(const Directory& parent, const std::stri
     return apply_to_directory(open.get(), metadata);
 }
 
-Result<void> LayerWriter::add_file(const Directory& parent, const std::string& name, const codec::TarEntry& entry,
-                                   codec::TarReader& reader) {
+Result<void> LayerWriter::add_file(const Directory& parent, const std::string& name,
+                                   const codec::TarEntry& entry, codec::TarReader& reader) {
     TRY(charge(entry.size));
-    io::UniqueFd file(openat(parent.fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    io::UniqueFd file(openat(parent.fd, name.c_str(),
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file) return fail_errno("create");
-    if (entry.size && ftruncate(file.get(), static_cast<off_t>(entry.size))) return fail_errno("set the size");
+    if (entry.size && ftruncate(file.get(), static_cast<off_t>(entry.size)))
+        return fail_errno("set the size");
     for (;;) {
         auto block = TRY(reader.next_block());
         if (!block) break;
@@ -134,14 +142,16 @@ Result<void> LayerWriter::add_special(const Directory& parent, const std::string
     dev_t device = makedev(entry.device_major, entry.device_minor);
     if (type == S_IFCHR && device == 0)
         return fail(Code::invalid, "the character device 0:0 means a deleted name in overlayfs");
-    int status = type == S_IFLNK ? symlinkat(entry.link_target.c_str(), parent.fd, name.c_str())
-                                 : mknodat(parent.fd, name.c_str(), type | 0600, type == S_IFIFO ? 0 : device);
+    int status = type == S_IFLNK
+                     ? symlinkat(entry.link_target.c_str(), parent.fd, name.c_str())
+                     : mknodat(parent.fd, name.c_str(), type | 0600, type == S_IFIFO ? 0 : device);
     if (status) return fail_errno("create");
     return apply_to_name(parent.fd, name, type, metadata_of(entry));
 }
 
 // The target of a hard link is a path from the image's root.
-Result<void> LayerWriter::add_hard_link(std::vector<std::string> parts, const codec::TarEntry& entry) {
+Result<void> LayerWriter::add_hard_link(std::vector<std::string> parts,
+                                        const codec::TarEntry& entry) {
     auto target_parts = TRY(clean_path(entry.link_target));
     if (target_parts.empty()) return fail(Code::invalid, "it is a hard link to the root directory");
     std::string name = parts.back(), target_name = target_parts.back();
@@ -153,7 +163,8 @@ Result<void> LayerWriter::add_hard_link(std::vector<std::string> parts, const co
     std::string target_path = join_path(target.path, target_name);
     Existing there = TRY(look_at(target, target_name));
     if (there.directory)
-        return fail(Code::invalid, fmt::format("it is a hard link to the directory \"{}\"", entry.link_target));
+        return fail(Code::invalid,
+                    fmt::format("it is a hard link to the directory \"{}\"", entry.link_target));
     auto status = stat_beneath(target_.get(), target_path);
     bool deleted = status && is_whiteout(*status);
     if (!there.any) {
@@ -164,18 +175,20 @@ Result<void> LayerWriter::add_hard_link(std::vector<std::string> parts, const co
         }
     }
     if (!there.any || deleted)
-        return fail(Code::invalid,
-                    fmt::format("it is a hard link to \"{}\", which is not there", entry.link_target));
+        return fail(Code::invalid, fmt::format("it is a hard link to \"{}\", which is not there",
+                                               entry.link_target));
     Directory parent = TRY(materialize(parts));
     if (join_path(parent.path, name) == target_path) return {};
     if (TRY(look_at(parent, name)).any) TRY(clear(parent, name));
     note_entry(join_path(parent.path, name));
-    if (linkat(target_fd.get(), target_name.c_str(), parent.fd, name.c_str(), 0)) return fail_errno("link");
+    if (linkat(target_fd.get(), target_name.c_str(), parent.fd, name.c_str(), 0))
+        return fail_errno("link");
     return {};
 }
 
 Result<void> LayerWriter::add_whiteout(const Directory& parent, std::string_view name) {
-    if (name.empty() || name == "." || name == "..") return fail(Code::invalid, "it deletes a name that cannot be");
+    if (name.empty() || name == "." || name == "..")
+        return fail(Code::invalid, "it deletes a name that cannot be");
     std::string path = join_path(parent.path, name);
     Existing existing = TRY(look_at(parent, std::string(name)));
     if (implied_.contains(path)) {
@@ -184,7 +197,8 @@ Result<void> LayerWriter::add_whiteout(const Directory& parent, std::string_view
     }
     if (existing.directory) return mark_opaque(path); // deletions mean lower layers, not this one
     if (existing.any || !TRY(find_below(path))) return {};
-    if (mknodat(parent.fd, std::string(name).c_str(), S_IFCHR, makedev(0, 0))) return fail_errno("mark as deleted");
+    if (mknodat(parent.fd, std::string(name).c_str(), S_IFCHR, makedev(0, 0)))
+        return fail_errno("mark as deleted");
     whiteouts_.insert(path);
     return {};
 }
@@ -193,7 +207,7 @@ Result<void> LayerWriter::mark_opaque(const std::string& path) {
     if (opaque_.contains(path) || !TRY(find_below(path))) return {};
     auto directory = TRY(open_beneath(target_.get(), path, O_RDONLY | O_DIRECTORY));
     if (fsetxattr(directory.get(), opaque_xattr, "y", 1, 0)) return fail_errno("mark as opaque");
-    TRY(drop_whiteouts_below(path));
+    TRY(drop_deletions_below(path));
     opaque_.insert(path);
     return {};
 }

@@ -13,14 +13,16 @@ std::vector<std::string> names_in(const std::string& path) { return *io::list_di
 
 TEST(Layers, MetadataOfEveryKindOfNodeIsKept) {
     World world;
-    Items items = {directory("d", 01777), file("d/setuid", "x", 06755), symlink_to("d/link", "../nowhere"),
-                   node("d/fifo", Type::fifo, 0600), hard_link("d/hard", "d/setuid")};
+    Items items = {directory("d", 01777), file("d/setuid", "x", 06755),
+                   symlink_to("d/link", "../nowhere"), node("d/fifo", Type::fifo, 0600),
+                   hard_link("d/hard", "d/setuid")};
     items[0].entry.modified = WallTime{std::chrono::nanoseconds{1'600'000'000'000'000'001}};
     items[1].entry.uid = 1234;
     items[1].entry.gid = 5678;
     items[1].entry.modified = WallTime{std::chrono::nanoseconds{1'500'000'000'123'456'789}};
     // cap_net_bind_service=ep, vfs_cap_data revision 2
-    std::string capability("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
+    std::string capability(
+        "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
     items[1].entry.xattrs = {
         {"security.capability", capability}, {"user.note", "hi"}, {"trusted.overlay.opaque", "y"}};
     items[2].entry.uid = 7;
@@ -36,7 +38,8 @@ TEST(Layers, MetadataOfEveryKindOfNodeIsKept) {
     EXPECT_EQ(status.st_uid, 1234u);
     EXPECT_EQ(status.st_nlink, 2u);
     EXPECT_EQ(status.st_mtim.tv_nsec, 123'456'789);
-    EXPECT_EQ(xattrs_of(root + "/d/setuid"), " security.capability=" + capability + " user.note=hi");
+    EXPECT_EQ(xattrs_of(root + "/d/setuid"),
+              " security.capability=" + capability + " user.note=hi");
     ASSERT_EQ(lstat((root + "/d").c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777, 01777u);
     EXPECT_EQ(status.st_mtim.tv_nsec, 1);
@@ -50,10 +53,10 @@ TEST(Layers, MetadataOfEveryKindOfNodeIsKept) {
 
 TEST(Layers, WhiteoutsDeleteWhatIsBelow) {
     World world;
-    std::string root =
-        world.mounted({tar_of({directory("a"), file("a/gone", "1"), file("a/stays", "2"), directory("b"),
-                               file("b/deep", "3"), file("top")}),
-                       tar_of({file("a/.wh.gone"), file(".wh.b"), file(".wh.never-was"), file(".wh..wh.plnk")})});
+    std::string root = world.mounted(
+        {tar_of({directory("a"), file("a/gone", "1"), file("a/stays", "2"), directory("b"),
+                 file("b/deep", "3"), file("top")}),
+         tar_of({file("a/.wh.gone"), file(".wh.b"), file(".wh.never-was"), file(".wh..wh.plnk")})});
     EXPECT_THAT(names_in(root), testing::ElementsAre("a", "top"));
     EXPECT_THAT(names_in(root + "/a"), testing::ElementsAre("stays"));
 }
@@ -70,8 +73,9 @@ TEST(Layers, OpaqueDirectoriesHideLowerLayersWhereverTheMarkStands) {
 
 TEST(Layers, AnOpaqueRootHidesEverythingBelow) {
     World world;
-    std::string root = world.mounted(
-        {tar_of({file("old")}), tar_of({file(".wh..wh..opq"), file("new")}), tar_of({file("newer")})});
+    std::string root =
+        world.mounted({tar_of({file("old")}), tar_of({file(".wh..wh..opq"), file("new")}),
+                       tar_of({file("newer")})});
     EXPECT_THAT(names_in(root), testing::ElementsAre("new", "newer"));
 }
 
@@ -84,8 +88,8 @@ TEST(Layers, ADirectoryDeletedAndMadeAgainIsEmptyOfOldThings) {
         EXPECT_THAT(names_in(root + "/d"), testing::ElementsAre("new"));
     }
     World world; // the directory is only implied by an entry in it
-    std::string root =
-        world.mounted({tar_of({directory("d"), file("d/old")}), tar_of({file(".wh.d"), file("d/x/new")})});
+    std::string root = world.mounted(
+        {tar_of({directory("d"), file("d/old")}), tar_of({file(".wh.d"), file("d/x/new")})});
     EXPECT_THAT(names_in(root + "/d"), testing::ElementsAre("x"));
 }
 
@@ -94,16 +98,17 @@ TEST(Layers, ADeletionBelowADeletionIsNoEntry) {
         World world;
         Items upper = {file("d/.wh.old"), file("d/sub/.wh.x"), file("stays")};
         upper.insert(outer_last ? upper.end() : upper.begin(), file(".wh.d"));
-        std::string root =
-            world.mounted({tar_of({directory("d/sub"), file("d/old"), file("d/sub/x")}), tar_of(upper)});
+        std::string root = world.mounted(
+            {tar_of({directory("d/sub"), file("d/old"), file("d/sub/x")}), tar_of(upper)});
         EXPECT_THAT(names_in(root), testing::ElementsAre("stays")) << outer_last;
     }
 }
 
 TEST(Layers, AnOpaqueDirectoryShowsNoMarksOfDeletedNames) {
     World world;
-    std::string root = world.mounted({tar_of({directory("d"), file("d/old")}),
-                                      tar_of({directory("d"), file("d/.wh.old"), file("d/.wh..wh..opq")})});
+    std::string root = world.mounted(
+        {tar_of({directory("d"), file("d/old"), file("d/sub/x")}),
+         tar_of({directory("d"), file("d/.wh.old"), file("d/sub/.wh.x"), file("d/.wh..wh..opq")})});
     EXPECT_THAT(names_in(root + "/d"), testing::IsEmpty());
 }
 
@@ -111,8 +116,8 @@ TEST(Layers, ParentsThatAreNotListedKeepOwnerAndModeOfLowerLayers) {
     World world;
     Items lower = {directory(".", 0711), directory("tmp", 01777), directory("home/user", 0700)};
     lower[2].entry.uid = 1000;
-    std::string root =
-        world.mounted({tar_of(lower), tar_of({file("tmp/x"), file("home/user/y"), file("fresh/z")})});
+    std::string root = world.mounted(
+        {tar_of(lower), tar_of({file("tmp/x"), file("home/user/y"), file("fresh/z")})});
     struct stat status {};
     stat((root + "/tmp").c_str(), &status);
     EXPECT_EQ(status.st_mode & 07777, 01777u);
@@ -126,9 +131,10 @@ TEST(Layers, ParentsThatAreNotListedKeepOwnerAndModeOfLowerLayers) {
 
 TEST(Layers, LinksOfLowerLayersAreFollowedInsideTheImage) {
     World world;
-    std::string root = world.mounted(
-        {tar_of({directory("usr/bin", 0750), symlink_to("bin", "usr/bin"), symlink_to("abs", "/usr/bin")}),
-         tar_of({file("bin/one", "1"), file("abs/two", "2")})});
+    std::string root =
+        world.mounted({tar_of({directory("usr/bin", 0750), symlink_to("bin", "usr/bin"),
+                               symlink_to("abs", "/usr/bin")}),
+                       tar_of({file("bin/one", "1"), file("abs/two", "2")})});
     EXPECT_THAT(names_in(root + "/usr/bin"), testing::ElementsAre("one", "two"));
     EXPECT_TRUE(std::filesystem::is_symlink(root + "/bin"));
     struct stat status {};
@@ -140,8 +146,9 @@ TEST(Layers, HardLinksReachIntoLowerLayersAndToLinks) {
     World world;
     Items lower = {file("bin/busybox", "code", 04755), symlink_to("sh", "busybox")};
     lower[0].entry.uid = 9;
-    std::string root = world.mounted({tar_of(lower), tar_of({hard_link("bin/ls", "bin/busybox"),
-                                                             hard_link("sh2", "sh"), hard_link("sh2", "/sh")})});
+    std::string root =
+        world.mounted({tar_of(lower), tar_of({hard_link("bin/ls", "bin/busybox"),
+                                              hard_link("sh2", "sh"), hard_link("sh2", "/sh")})});
     EXPECT_EQ(content_of(root + "/bin/ls"), "code");
     struct stat a {
     }, b{};
@@ -155,10 +162,11 @@ TEST(Layers, HardLinksReachIntoLowerLayersAndToLinks) {
 
 TEST(Layers, KindsReplaceEachOther) {
     World world;
-    std::string root = world.mounted(
-        {tar_of({directory("a/b"), file("a/b/c"), file("f"), symlink_to("l", "a"), directory("d"), file("d/old")}),
-         tar_of({file("a", "now a file"), directory("f"), file("f/x"), directory("l"), file("l/y"), file("d"),
-                 directory("d")})});
+    std::string root =
+        world.mounted({tar_of({directory("a/b"), file("a/b/c"), file("f"), symlink_to("l", "a"),
+                               directory("d"), file("d/old")}),
+                       tar_of({file("a", "now a file"), directory("f"), file("f/x"), directory("l"),
+                               file("l/y"), file("d"), directory("d")})});
     EXPECT_EQ(content_of(root + "/a"), "now a file");
     EXPECT_THAT(names_in(root + "/f"), testing::ElementsAre("x"));
     EXPECT_THAT(names_in(root + "/l"), testing::ElementsAre("y"));
@@ -170,11 +178,11 @@ TEST(HostileLayers, CannotNameAnythingOutside) {
     std::string outside = world.root + "/outside";
     std::filesystem::create_directory(outside);
     world.write("outside/secret", "secret");
-    std::string root =
-        world.mounted({tar_of({file("/absolute", "1"), symlink_to("out", outside), file("out/planted", "2"),
-                               symlink_to("up", "../../../../../../../.."), file("up/tmp/planted", "3"),
-                               symlink_to("magic", "/proc/self/root"), file("magic/tmp/planted", "4"),
-                               symlink_to("config", "/etc"), directory("config/sub"), file("config/.wh.passwd")})});
+    std::string root = world.mounted({tar_of(
+        {file("/absolute", "1"), symlink_to("out", outside), file("out/planted", "2"),
+         symlink_to("up", "../../../../../../../.."), file("up/tmp/planted", "3"),
+         symlink_to("magic", "/proc/self/root"), file("magic/tmp/planted", "4"),
+         symlink_to("config", "/etc"), directory("config/sub"), file("config/.wh.passwd")})});
     EXPECT_THAT(names_in(outside), testing::ElementsAre("secret"));
     EXPECT_FALSE(io::exists("/tmp/planted"));
     EXPECT_TRUE(io::exists("/etc/passwd"));
@@ -224,9 +232,9 @@ TEST(HostileLayers, BombsAreStopped) {
 }
 
 std::string sparse_tar(const std::string& folder) {
-    std::string command = fmt::format(
-        "cd {} && truncate -s 4G hole && printf x >>hole && tar --format=pax -S -cf sparse.tar hole && rm hole",
-        folder);
+    std::string command = fmt::format("cd {} && truncate -s 4G hole && printf x >>hole && tar "
+                                      "--format=pax -S -cf sparse.tar hole && rm hole",
+                                      folder);
     EXPECT_EQ(std::system(command.c_str()), 0);
     return content_of(folder + "/sparse.tar");
 }

@@ -7,7 +7,8 @@ namespace cloudlet::image {
 
 bool is_opaque(int descriptor) {
     char value = 0;
-    return getxattr(descriptor_path(descriptor).c_str(), opaque_xattr, &value, 1) == 1 && value == 'y';
+    return getxattr(descriptor_path(descriptor).c_str(), opaque_xattr, &value, 1) == 1 &&
+           value == 'y';
 }
 
 // Whether a layer that does not have `path` keeps lower layers from showing it.
@@ -26,7 +27,8 @@ Result<LowerLayers::Hidden> LowerLayers::hides(int layer, const std::string& pat
 Result<std::optional<LowerLayers::Found>> LowerLayers::find(const std::string& path) const {
     for (const auto& layer : layers_) {
         auto node = open_beneath(layer.get(), path, O_PATH);
-        if (!node && node.error().code != Code::not_found) return tl::unexpected<Error>(node.error());
+        if (!node && node.error().code != Code::not_found)
+            return tl::unexpected<Error>(node.error());
         if (!node) {
             if (TRY(hides(layer.get(), path)) == Hidden::yes) return std::nullopt;
             continue;

@@ -27,7 +27,8 @@ public:
         io::UniqueFd node; // O_PATH
         struct stat status;
     };
-    /// The topmost visible node of that name, or nothing. `path` must not lead through symbolic links.
+    /// The topmost visible node of that name, or nothing. `path` must not lead through symbolic
+    /// links.
     Result<std::optional<Found>> find(const std::string& path) const;
     bool empty() const { return layers_.empty(); }
 

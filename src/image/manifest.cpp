@@ -15,11 +15,14 @@ namespace {
 
 constexpr size_t most_items = 1000; // layers of a manifest, manifests of an index
 
-tl::unexpected<Error> wrong(std::string_view document, std::string_view member, std::string_view want) {
-    return fail(Code::invalid, fmt::format("the {} is damaged: {} is not {}", document, member, want));
+tl::unexpected<Error> wrong(std::string_view document, std::string_view member,
+                            std::string_view want) {
+    return fail(Code::invalid,
+                fmt::format("the {} is damaged: {} is not {}", document, member, want));
 }
 
-Result<std::vector<std::string>> strings(const Json& value, std::string_view document, std::string_view member) {
+Result<std::vector<std::string>> strings(const Json& value, std::string_view document,
+                                         std::string_view member) {
     std::vector<std::string> list;
     if (!value.is_null() && !value.is_array()) return wrong(document, member, "a list of texts");
     for (const Json& item : value.items()) {
@@ -43,7 +46,8 @@ Result<std::string> text(const Json& value, std::string_view document, std::stri
     return std::string(value.as_string());
 }
 
-// containerd writes the whole name in its own annotation; OCI's may also be a bare tag, which names nothing.
+// containerd writes the whole name in its own annotation; OCI's may also be a bare tag, which names
+// nothing.
 std::string annotated_name(const Json& annotations) {
     std::string_view name = annotations["io.containerd.image.name"].as_string();
     if (!name.empty()) return std::string(name);
@@ -51,13 +55,16 @@ std::string annotated_name(const Json& annotations) {
     return std::string(name.find_first_of(":/") == name.npos ? "" : name);
 }
 
-Result<Descriptor> parse_descriptor(const Json& value, std::string_view document, std::string_view member) {
+Result<Descriptor> parse_descriptor(const Json& value, std::string_view document,
+                                    std::string_view member) {
     if (!value.is_object()) return wrong(document, member, "a descriptor");
     Descriptor descriptor;
     descriptor.media_type = value["mediaType"].as_string();
     descriptor.digest = value["digest"].as_string();
-    TRY(with_context(check_digest(descriptor.digest), fmt::format("the {} is damaged: {}", document, member)));
-    if (value["size"].as_int(-1) < 0) return wrong(document, fmt::format("the size of {}", member), "a number");
+    TRY(with_context(check_digest(descriptor.digest),
+                     fmt::format("the {} is damaged: {}", document, member)));
+    if (value["size"].as_int(-1) < 0)
+        return wrong(document, fmt::format("the size of {}", member), "a number");
     descriptor.size = static_cast<uint64_t>(value["size"].as_int());
     descriptor.os = value.at({"platform", "os"}).as_string();
     descriptor.architecture = value.at({"platform", "architecture"}).as_string();
@@ -66,8 +73,9 @@ Result<Descriptor> parse_descriptor(const Json& value, std::string_view document
 }
 
 Json to_json(const Descriptor& descriptor) {
-    return Json::object(
-        {{"mediaType", descriptor.media_type}, {"digest", descriptor.digest}, {"size", descriptor.size}});
+    return Json::object({{"mediaType", descriptor.media_type},
+                         {"digest", descriptor.digest},
+                         {"size", descriptor.size}});
 }
 
 Json to_json(const std::vector<std::string>& texts) {
@@ -99,8 +107,9 @@ Result<ImageConfig> parse_run_config(const Json& value) {
 Result<void> check_digest(std::string_view digest) {
     bool hex = digest.starts_with("sha256:") && is_full_id(digest);
     if (hex) return {};
-    return fail(Code::invalid, fmt::format("\"{}\" is no digest that is supported (sha256: and 64 hex digits)",
-                                           digest.substr(0, 140)));
+    return fail(Code::invalid,
+                fmt::format("\"{}\" is no digest that is supported (sha256: and 64 hex digits)",
+                            digest.substr(0, 140)));
 }
 
 bool is_index(const Json& document) { return document["manifests"].is_array(); }
@@ -111,22 +120,24 @@ Result<std::vector<Descriptor>> parse_index(const Json& document) {
         return wrong("image index", "manifests", "a list of up to 1000 descriptors");
     std::vector<Descriptor> manifests;
     for (size_t i = 0; i < list.size(); ++i)
-        manifests.push_back(TRY(parse_descriptor(list[i], "image index", fmt::format("manifests[{}]", i))));
+        manifests.push_back(
+            TRY(parse_descriptor(list[i], "image index", fmt::format("manifests[{}]", i))));
     return manifests;
 }
 
 Result<Manifest> parse_manifest(const Json& document) {
     if (!document.is_object()) return wrong("image manifest", "it", "an object");
     if (document["schemaVersion"].as_int(2) != 2)
-        return fail(Code::unsupported,
-                    "the image manifest has an old schema version; push the image again with a present-day client");
+        return fail(Code::unsupported, "the image manifest has an old schema version; push the "
+                                       "image again with a present-day client");
     Manifest manifest;
     manifest.config = TRY(parse_descriptor(document["config"], "image manifest", "config"));
     const Json& layers = document["layers"];
     if (!layers.is_array() || layers.size() > most_items)
         return wrong("image manifest", "layers", "a list of up to 1000 descriptors");
     for (size_t i = 0; i < layers.size(); ++i) {
-        manifest.layers.push_back(TRY(parse_descriptor(layers[i], "image manifest", fmt::format("layers[{}]", i))));
+        manifest.layers.push_back(
+            TRY(parse_descriptor(layers[i], "image manifest", fmt::format("layers[{}]", i))));
         const auto& type = manifest.layers.back().media_type;
         if (type.find("encrypted") != type.npos)
             return fail(Code::unsupported, fmt::format("layer {} of the image is encrypted", i));
@@ -180,7 +191,8 @@ std::vector<Descriptor> fitting_this_machine(const std::vector<Descriptor>& inde
     std::vector<Descriptor> fitting;
     for (const auto& manifest : index) {
         bool os = manifest.os.empty() || manifest.os == "linux";
-        bool architecture = manifest.architecture.empty() || manifest.architecture == this_architecture();
+        bool architecture =
+            manifest.architecture.empty() || manifest.architecture == this_architecture();
         if (os && architecture) fitting.push_back(manifest);
     }
     return fitting;
@@ -226,7 +238,8 @@ std::string write_config(const ConfigFile& file) {
                          {"architecture", file.architecture},
                          {"os", file.os},
                          {"config", run},
-                         {"rootfs", Json::object({{"type", "layers"}, {"diff_ids", to_json(file.diff_ids)}})}})
+                         {"rootfs", Json::object({{"type", "layers"},
+                                                  {"diff_ids", to_json(file.diff_ids)}})}})
         .dump();
 }
 

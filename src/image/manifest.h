@@ -1,6 +1,7 @@
 #pragma once
-// The JSON documents of images, as values: OCI image-spec 1.1 (manifest.md, image-index.md, config.md),
-// Docker's schema 2 of the same shape, and the manifest.json of `docker save`. Pure: no I/O.
+// The JSON documents of images, as values: OCI image-spec 1.1 (manifest.md, image-index.md,
+// config.md), Docker's schema 2 of the same shape, and the manifest.json of `docker save`. Pure: no
+// I/O.
 
 #include <string>
 #include <string_view>

@@ -15,7 +15,9 @@ bool is_alphanumeric(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
-bool all(std::string_view text, bool (*test)(char)) { return std::all_of(text.begin(), text.end(), test); }
+bool all(std::string_view text, bool (*test)(char)) {
+    return std::all_of(text.begin(), text.end(), test);
+}
 
 // Calls `visit` for each part between separators; false as soon as it says so.
 template <typename Visit>
@@ -44,7 +46,8 @@ bool is_registry(std::string_view text) {
     } else {
         bool fine = each_part(text.substr(0, end), '.', [](std::string_view part) {
             return !part.empty() && part.front() != '-' && part.back() != '-' &&
-                   std::all_of(part.begin(), part.end(), [](char c) { return c == '-' || is_alphanumeric(c); });
+                   std::all_of(part.begin(), part.end(),
+                               [](char c) { return c == '-' || is_alphanumeric(c); });
         });
         if (!fine) return false;
     }
@@ -72,8 +75,9 @@ bool is_path_component(std::string_view text) {
 
 bool is_tag(std::string_view text) {
     return !text.empty() && text.size() <= 128 && text.front() != '.' && text.front() != '-' &&
-           std::all_of(text.begin(), text.end(),
-                       [](char c) { return is_alphanumeric(c) || c == '_' || c == '.' || c == '-'; });
+           std::all_of(text.begin(), text.end(), [](char c) {
+               return is_alphanumeric(c) || c == '_' || c == '.' || c == '-';
+           });
 }
 
 bool is_digest(std::string_view text) {
@@ -84,12 +88,13 @@ tl::unexpected<Error> bad(std::string_view text, std::string_view why) {
     return fail(Code::invalid, fmt::format("\"{}\" is no image name: {}", text, why));
 }
 
-// The part before the first slash is a registry when it looks like a host: it has a dot or a colon, is
-// "localhost", or has an upper-case letter (no repository may have one).
+// The part before the first slash is a registry when it looks like a host: it has a dot or a colon,
+// is "localhost", or has an upper-case letter (no repository may have one).
 void split_registry(std::string_view text, ImageName& name) {
     size_t slash = text.find('/');
     auto first = text.substr(0, slash);
-    bool upper = std::any_of(first.begin(), first.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    bool upper =
+        std::any_of(first.begin(), first.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
     bool host = slash != std::string_view::npos &&
                 (first.find_first_of(".:") != first.npos || first == "localhost" || upper);
     name.registry = host ? first : "docker.io";
@@ -104,7 +109,8 @@ void split_registry(std::string_view text, ImageName& name) {
 std::string ImageName::repository_name() const { return registry + "/" + repository; }
 
 std::string ImageName::to_string() const {
-    return repository_name() + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest);
+    return repository_name() + (tag.empty() ? "" : ":" + tag) +
+           (digest.empty() ? "" : "@" + digest);
 }
 
 bool is_full_id(std::string_view text) {
@@ -113,43 +119,53 @@ bool is_full_id(std::string_view text) {
 }
 
 Result<ImageName> parse_name(std::string_view text) {
-    if (is_full_id(text)) return bad(text, "64 hex digits are an image id; give it a name with letters");
+    if (is_full_id(text))
+        return bad(text, "64 hex digits are an image id; give it a name with letters");
     ImageName name;
     std::string_view rest = text;
     if (size_t at = rest.find('@'); at != rest.npos) {
         name.digest = rest.substr(at + 1);
         rest = rest.substr(0, at);
-        if (!is_digest(name.digest)) return bad(text, "after @ stands \"sha256:\" and 64 lower-case hex digits");
+        if (!is_digest(name.digest))
+            return bad(text, "after @ stands \"sha256:\" and 64 lower-case hex digits");
     }
     size_t colon = rest.rfind(':');
     if (colon != rest.npos && rest.find('/', colon) == rest.npos) {
         name.tag = rest.substr(colon + 1);
         rest = rest.substr(0, colon);
         if (!is_tag(name.tag))
-            return bad(text, "a tag has 1 to 128 letters, digits, \"_\", \".\" or \"-\", and starts with one of "
-                             "the first three");
+            return bad(
+                text,
+                "a tag has 1 to 128 letters, digits, \"_\", \".\" or \"-\", and starts with one of "
+                "the first three");
     }
     if (rest.empty()) return bad(text, "the repository is missing");
     split_registry(rest, name);
-    if (!is_registry(name.registry)) return bad(text, "the registry before the first \"/\" is no host name");
-    if (std::any_of(name.repository.begin(), name.repository.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
+    if (!is_registry(name.registry))
+        return bad(text, "the registry before the first \"/\" is no host name");
+    if (std::any_of(name.repository.begin(), name.repository.end(),
+                    [](char c) { return c >= 'A' && c <= 'Z'; }))
         return bad(text, "the repository must be lower case");
     if (!each_part(name.repository, '/', is_path_component))
-        return bad(
-            text, "a repository has lower-case letters and digits, joined by \".\", \"_\", \"__\", \"-\" or \"/\"");
-    if (name.repository_name().size() > longest_repository) return bad(text, "it is longer than 255 characters");
+        return bad(text, "a repository has lower-case letters and digits, joined by \".\", \"_\", "
+                         "\"__\", \"-\" or \"/\"");
+    if (name.repository_name().size() > longest_repository)
+        return bad(text, "it is longer than 255 characters");
     if (name.tag.empty() && name.digest.empty()) name.tag = "latest";
     return name;
 }
 
-Result<std::string> normalize_name(std::string_view text) { return TRY(parse_name(text)).to_string(); }
+Result<std::string> normalize_name(std::string_view text) {
+    return TRY(parse_name(text)).to_string();
+}
 
 std::string familiar_name(std::string_view normalized) {
     auto name = parse_name(normalized);
     if (!name || name->registry != "docker.io") return std::string(normalized);
     constexpr std::string_view library = "library/";
     auto short_repository = name->repository;
-    if (short_repository.starts_with(library) && short_repository.find('/', library.size()) == std::string::npos)
+    if (short_repository.starts_with(library) &&
+        short_repository.find('/', library.size()) == std::string::npos)
         short_repository.erase(0, library.size());
     return name->to_string().replace(0, name->repository_name().size(), short_repository);
 }

@@ -24,7 +24,8 @@ TEST(ImageName, IsNormalizedAsDockerDoes) {
         {"a__b/c--d.e_f", "docker.io/a__b/c--d.e_f:latest"},
         {"nginx@sha256:" + hex64, "docker.io/library/nginx@sha256:" + hex64},
         {"nginx:1@sha256:" + hex64, "docker.io/library/nginx:1@sha256:" + hex64},
-        {"localhost:5000", "docker.io/library/localhost:5000"}, // no slash: a tag, as Docker reads it
+        {"localhost:5000",
+         "docker.io/library/localhost:5000"}, // no slash: a tag, as Docker reads it
         {"x:TAG_1.2-3", "docker.io/library/x:TAG_1.2-3"},
     };
     for (const auto& [text, normal] : table) {
@@ -67,7 +68,8 @@ TEST(ImageName, MalformedNamesAreRefusedWithTheRule) {
     EXPECT_FALSE(parse_name(hex64));
     EXPECT_FALSE(parse_name(std::string(256, 'a')));
     EXPECT_FALSE(parse_name("a:" + std::string(129, 't')));
-    EXPECT_EQ(parse_name("Nginx").error().message, "\"Nginx\" is no image name: the repository must be lower case");
+    EXPECT_EQ(parse_name("Nginx").error().message,
+              "\"Nginx\" is no image name: the repository must be lower case");
 }
 
 TEST(ImageName, TheFamiliarFormIsWhatPeopleType) {

@@ -17,8 +17,8 @@ namespace {
 // What a layer may set. overlayfs' own marks are refused: they would rule how layers stack.
 bool may_set(std::string_view name) {
     if (name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.")) return false;
-    return name.starts_with("user.") || name.starts_with("trusted.") || name == "security.capability" ||
-           name.starts_with("system.posix_acl_");
+    return name.starts_with("user.") || name.starts_with("trusted.") ||
+           name == "security.capability" || name.starts_with("system.posix_acl_");
 }
 
 template <typename Set>
@@ -33,7 +33,8 @@ Result<void> set_xattrs(const Xattrs& xattrs, Set set) {
 }
 
 bool is_zero(std::string_view bytes) {
-    return bytes.empty() || (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+    return bytes.empty() ||
+           (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 } // namespace
@@ -74,16 +75,19 @@ Result<void> apply_to_file(int fd, const Metadata& metadata) {
     return {};
 }
 
-Result<void> apply_to_name(int parent, const std::string& name, mode_t type, const Metadata& metadata) {
+Result<void> apply_to_name(int parent, const std::string& name, mode_t type,
+                           const Metadata& metadata) {
     if (fchownat(parent, name.c_str(), metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW))
         return fail_errno("change the owner");
-    if (type != S_IFLNK && fchmodat(parent, name.c_str(), metadata.mode, 0)) return fail_errno("change the mode");
+    if (type != S_IFLNK && fchmodat(parent, name.c_str(), metadata.mode, 0))
+        return fail_errno("change the mode");
     std::string path = descriptor_path(parent, name);
     TRY(set_xattrs(metadata.xattrs, [&](const char* xattr, std::string_view value) {
         return lsetxattr(path.c_str(), xattr, value.data(), value.size(), 0);
     }));
     timespec times[2] = {metadata.modified, metadata.modified};
-    if (utimensat(parent, name.c_str(), times, AT_SYMLINK_NOFOLLOW)) return fail_errno("set the times");
+    if (utimensat(parent, name.c_str(), times, AT_SYMLINK_NOFOLLOW))
+        return fail_errno("set the times");
     return {};
 }
 

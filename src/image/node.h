@@ -30,7 +30,8 @@ Result<Metadata> read_metadata(const io::UniqueFd& node, const struct stat& stat
 /// made in one changes them.
 Result<void> apply_to_file(int fd, const Metadata& metadata);
 /// To a node that cannot be opened (link, device, fifo), by its name in `parent`.
-Result<void> apply_to_name(int parent, const std::string& name, mode_t type, const Metadata& metadata);
+Result<void> apply_to_name(int parent, const std::string& name, mode_t type,
+                           const Metadata& metadata);
 /// Owner, mode and xattrs of a directory.
 Result<void> apply_to_directory(int fd, const Metadata& metadata);
 

@@ -44,7 +44,8 @@ std::string Records::name_path(const std::string& name) const {
                        codec::sha256_hex(name)); // a name may be longer than a file's
 }
 
-Result<void> Records::read_image(const std::string& path, const BlobStore& blobs, size_t config_limit) {
+Result<void> Records::read_image(const std::string& path, const BlobStore& blobs,
+                                 size_t config_limit) {
     Json json = TRY(codec::parse_json(TRY(io::read_file(path, record_limit))));
     Image image;
     image.id = json["id"].as_string();
@@ -88,7 +89,8 @@ Result<void> Records::load(const BlobStore& blobs, size_t config_limit) {
         std::string path = names_directory_ + "/" + file;
         auto read = read_name(path);
         if (read) continue;
-        log_warning("image", "dropped the image name {}: {}; tag the image again", file, read.error().to_string());
+        log_warning("image", "dropped the image name {}: {}; tag the image again", file,
+                    read.error().to_string());
         TRY(io::remove_file(path));
     }
     for (auto& [id, image] : images_) std::sort(image.names.begin(), image.names.end());
@@ -111,7 +113,8 @@ Result<void> Records::add(const Image& image, const std::vector<std::string>& bl
 Result<void> Records::set_name(const std::string& name, const std::string& id) {
     auto before = names_.find(name);
     if (before != names_.end() && before->second == id) return {};
-    TRY(io::write_file_atomic(name_path(name), Json::object({{"name", name}, {"image", id}}).dump()));
+    TRY(io::write_file_atomic(name_path(name),
+                              Json::object({{"name", name}, {"image", id}}).dump()));
     if (before != names_.end()) std::erase(images_.at(before->second).names, name);
     names_[name] = id;
     auto& names = images_.at(id).names;

@@ -1,7 +1,7 @@
 #pragma once
 // Which images there are and what they are called. An image is one file, images/<id>.json, written
-// when everything it needs is on disk and never changed; a name is one file, names/<hash>.json, that
-// is replaced as a whole, so that a name always means exactly one image. Not thread-safe.
+// when everything it needs is on disk and never changed; a name is one file, names/<hash>.json,
+// that is replaced as a whole, so that a name always means exactly one image. Not thread-safe.
 
 #include <map>
 #include <string>
@@ -18,8 +18,8 @@ public:
     Records(std::string images, std::string names)
         : images_directory_(std::move(images)), names_directory_(std::move(names)) {}
 
-    /// Reads everything. A record that is damaged, or whose configuration is gone, is dropped with a
-    /// line in the log: its image has to be loaded again.
+    /// Reads everything. A record that is damaged, or whose configuration is gone, is dropped with
+    /// a line in the log: its image has to be loaded again.
     Result<void> load(const BlobStore& blobs, size_t config_limit);
 
     /// Makes the image known, durably; the same image twice is success. `blobs`: digests it needs.
@@ -30,7 +30,9 @@ public:
     /// Forgets the image and its names.
     Result<void> remove(const std::string& id);
 
-    const std::map<std::string, Image>& images() const { return images_; } // by id, with names filled in
+    const std::map<std::string, Image>& images() const {
+        return images_;
+    } // by id, with names filled in
     const std::vector<std::string>& blobs_of(const std::string& id) const { return blobs_.at(id); }
     /// The id that a normalized name means, or empty.
     std::string id_of(const std::string& name) const;

@@ -19,9 +19,10 @@ constexpr size_t parallel_layers = 3;
 constexpr int most_redirects = 5;
 constexpr auto idle_limit = std::chrono::seconds(60); // between two pieces of a blob
 
-constexpr char accepted[] = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
-                            "application/vnd.docker.distribution.manifest.v2+json, "
-                            "application/vnd.docker.distribution.manifest.list.v2+json";
+constexpr char accepted[] =
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json";
 
 bool is_loopback(std::string_view host) {
     bool dotted = host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
@@ -30,14 +31,16 @@ bool is_loopback(std::string_view host) {
 
 class Puller {
 public:
-    Puller(const ImageName& name, const BlobStore& blobs, const ImageLimits& limits, const PinBlob& pin,
-           const PullProgress& progress)
+    Puller(const ImageName& name, const BlobStore& blobs, const ImageLimits& limits,
+           const PinBlob& pin, const PullProgress& progress)
         : name_(name), blobs_(blobs), limits_(limits), pin_(pin), progress_(progress) {}
 
     Result<StagedImage> pull();
 
 private:
-    std::string base() const { return fmt::format("http://{}/v2/{}", name_.registry, name_.repository); }
+    std::string base() const {
+        return fmt::format("http://{}/v2/{}", name_.registry, name_.repository);
+    }
     Result<std::string> fetch_manifest(const std::string& reference, std::string& digest);
     Result<void> fetch_layers(const std::vector<Descriptor>& layers);
     Result<void> fetch_blob(const Descriptor& blob, std::string_view what);
@@ -84,12 +87,13 @@ Result<std::string> Puller::fetch_manifest(const std::string& reference, std::st
     if (reference.starts_with("sha256:")) announced = reference;
     if (announced.starts_with("sha256:") && announced != digest)
         return fail(Code::invalid,
-                    fmt::format("the manifest {} has the digest {}: it is corrupt; try again", announced, digest));
+                    fmt::format("the manifest {} has the digest {}: it is corrupt; try again",
+                                announced, digest));
     return body;
 }
 
-Result<void> Puller::download(const std::string& url, const Descriptor& blob, BlobStore::Writer& writer,
-                              std::string_view what, int redirects) {
+Result<void> Puller::download(const std::string& url, const Descriptor& blob,
+                              BlobStore::Writer& writer, std::string_view what, int redirects) {
     net::ClientOptions options;
     auto connection = TRY(net::ClientConnection::create(options, url));
     net::Request request;
@@ -103,23 +107,28 @@ Result<void> Puller::download(const std::string& url, const Descriptor& blob, Bl
         return status == 200;
     };
     auto on_chunk = [&](std::string_view bytes) {
-        written = writer.size() + bytes.size() > blob.size
-                      ? Result<void>(fail(Code::invalid,
-                                          fmt::format("the blob {} is longer than its manifest says", blob.digest)))
-                      : writer.write(bytes);
+        written =
+            writer.size() + bytes.size() > blob.size
+                ? Result<void>(fail(
+                      Code::invalid,
+                      fmt::format("the blob {} is longer than its manifest says", blob.digest)))
+                : writer.write(bytes);
         if (written) report({std::string(what), blob.digest, writer.size(), blob.size});
         return written.has_value();
     };
     auto streamed = connection->stream(request, on_head, on_chunk, idle_limit);
     TRY(std::move(written));
-    bool redirected = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    bool redirected =
+        status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     if (redirected && redirects < most_redirects) {
         if (location.starts_with('/')) location.insert(0, fmt::format("http://{}", name_.registry));
         auto target = TRY(net::parse_url(location));
         if (target.scheme != "http" || !is_loopback(target.host))
             return fail(
                 Code::unsupported,
-                fmt::format("the registry sends us to {}; only plain HTTP on this machine is supported", location));
+                fmt::format(
+                    "the registry sends us to {}; only plain HTTP on this machine is supported",
+                    location));
         return download(location, blob, writer, what, redirects + 1);
     }
     if (status != 200 && status != 0) return refused(status, url);
@@ -153,7 +162,8 @@ Result<void> Puller::fetch_layers(const std::vector<Descriptor>& layers) {
     };
     {
         std::vector<std::jthread> helpers;
-        for (size_t i = 1; i < std::min(parallel_layers, layers.size()); ++i) helpers.emplace_back(work);
+        for (size_t i = 1; i < std::min(parallel_layers, layers.size()); ++i)
+            helpers.emplace_back(work);
         work();
     }
     return outcome;
@@ -167,16 +177,17 @@ Result<StagedImage> Puller::pull() {
     if (is_index(document)) {
         auto fitting = fitting_this_machine(TRY(parse_index(document)));
         if (fitting.empty())
-            return fail(Code::not_found,
-                        fmt::format("{} has no image for linux/{}", name_.to_string(), this_architecture()));
+            return fail(Code::not_found, fmt::format("{} has no image for linux/{}",
+                                                     name_.to_string(), this_architecture()));
         text = TRY(fetch_manifest(fitting.front().digest, image.manifest_digest));
         document = TRY(with_context(codec::parse_json(text), "image manifest"));
     }
     image.manifest = TRY(parse_manifest(document));
     report({"manifest", image.manifest_digest, text.size(), text.size()});
     if (image.manifest.config.size > limits_.manifest_bytes)
-        return fail(Code::too_large, fmt::format("the configuration has {} bytes; at most {} are accepted",
-                                                 image.manifest.config.size, limits_.manifest_bytes));
+        return fail(Code::too_large,
+                    fmt::format("the configuration has {} bytes; at most {} are accepted",
+                                image.manifest.config.size, limits_.manifest_bytes));
     TRY(fetch_blob(image.manifest.config, "config"));
     TRY(fetch_layers(image.manifest.layers));
     auto writer = TRY(blobs_.begin());
@@ -188,15 +199,15 @@ Result<StagedImage> Puller::pull() {
 
 } // namespace
 
-Result<StagedImage> stage_from_registry(const ImageName& name, const BlobStore& blobs, const ImageLimits& limits,
-                                        const PinBlob& pin, const PullProgress& progress) {
+Result<StagedImage> stage_from_registry(const ImageName& name, const BlobStore& blobs,
+                                        const ImageLimits& limits, const PinBlob& pin,
+                                        const PullProgress& progress) {
     auto url = TRY(net::parse_url("http://" + name.registry));
     if (!is_loopback(url.host))
-        return fail(
-            Code::unsupported,
-            fmt::format("the registry {} is not on this machine; load the image from an archive, or pull it "
-                        "through a registry on localhost",
-                        name.registry));
+        return fail(Code::unsupported, fmt::format("the registry {} is not on this machine; load "
+                                                   "the image from an archive, or pull it "
+                                                   "through a registry on localhost",
+                                                   name.registry));
     return Puller(name, blobs, limits, pin, progress).pull();
 }
 

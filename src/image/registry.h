@@ -6,9 +6,10 @@
 
 namespace cloudlet::image {
 
-/// Fetches manifest, configuration and layers that are not in the store yet, up to three layers at a
-/// time. Every document and blob is checked against its digest.
-Result<StagedImage> stage_from_registry(const ImageName& name, const BlobStore& blobs, const ImageLimits& limits,
-                                        const PinBlob& pin, const PullProgress& progress);
+/// Fetches manifest, configuration and layers that are not in the store yet, up to three layers at
+/// a time. Every document and blob is checked against its digest.
+Result<StagedImage> stage_from_registry(const ImageName& name, const BlobStore& blobs,
+                                        const ImageLimits& limits, const PinBlob& pin,
+                                        const PullProgress& progress);
 
 } // namespace cloudlet::image

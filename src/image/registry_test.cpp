@@ -50,8 +50,10 @@ public:
     }
     void add_image(const std::string& repository, const std::string& tag, const OciLayout& layout) {
         set("/v2/" + repository + "/manifests/" + tag, {200, layout.manifest});
-        set("/v2/" + repository + "/manifests/" + digest_of(layout.manifest), {200, layout.manifest});
-        for (const auto& blob : layout.blobs) set("/v2/" + repository + "/blobs/" + digest_of(blob), {200, blob});
+        set("/v2/" + repository + "/manifests/" + digest_of(layout.manifest),
+            {200, layout.manifest});
+        for (const auto& blob : layout.blobs)
+            set("/v2/" + repository + "/blobs/" + digest_of(blob), {200, blob});
     }
     size_t asked(const std::string& path) {
         std::lock_guard guard(mutex_);
@@ -76,10 +78,12 @@ private:
             {
                 std::lock_guard guard(mutex_);
                 log_.push_back(path);
-                if (auto found = answers_.find(path); found != answers_.end()) answer = found->second;
+                if (auto found = answers_.find(path); found != answers_.end())
+                    answer = found->second;
             }
-            std::string reply = fmt::format("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n{}",
-                                            answer.status, answer.body.size(), answer.headers, answer.body);
+            std::string reply =
+                fmt::format("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n{}",
+                            answer.status, answer.body.size(), answer.headers, answer.body);
             for (size_t sent = 0; sent < reply.size();) {
                 ssize_t count = send(peer, reply.data() + sent, reply.size() - sent, MSG_NOSIGNAL);
                 if (count <= 0) break;
@@ -99,8 +103,10 @@ private:
 OciLayout some_image(const std::string& text) {
     std::vector<std::string> layers;
     for (int i = 0; i < 5; ++i)
-        layers.push_back(tar_of({file(fmt::format("file-{}", i), text + std::string(100'000, 'x'))}));
-    return oci_layout(layers, "", [](const std::string& bytes) { return codec::gzip_compress(bytes); });
+        layers.push_back(
+            tar_of({file(fmt::format("file-{}", i), text + std::string(100'000, 'x'))}));
+    return oci_layout(layers, "",
+                      [](const std::string& bytes) { return codec::gzip_compress(bytes); });
 }
 
 TEST(Pull, FetchesVerifiesAndUnpacks) {
@@ -128,14 +134,17 @@ TEST(Pull, ByDigestAndFromAnIndexForThisMachine) {
     FakeRegistry registry;
     auto layout = some_image("multi");
     registry.add_image("app", "unused", layout);
-    Json other = Json::object({{"digest", digest_of("other")},
-                               {"size", 5},
-                               {"platform", Json::object({{"os", "linux"}, {"architecture", "s390x"}})}});
+    Json other =
+        Json::object({{"digest", digest_of("other")},
+                      {"size", 5},
+                      {"platform", Json::object({{"os", "linux"}, {"architecture", "s390x"}})}});
     Json ours = Json::object(
         {{"digest", digest_of(layout.manifest)},
          {"size", layout.manifest.size()},
-         {"platform", Json::object({{"os", "linux"}, {"architecture", std::string(this_architecture())}})}});
-    std::string index = Json::object({{"schemaVersion", 2}, {"manifests", Json::array({other, ours})}}).dump();
+         {"platform",
+          Json::object({{"os", "linux"}, {"architecture", std::string(this_architecture())}})}});
+    std::string index =
+        Json::object({{"schemaVersion", 2}, {"manifests", Json::array({other, ours})}}).dump();
     registry.set("/v2/app/manifests/latest", {200, index});
     auto image = world.store->pull(registry.host + "/app");
     ASSERT_TRUE(image) << image.error().to_string();
@@ -143,7 +152,8 @@ TEST(Pull, ByDigestAndFromAnIndexForThisMachine) {
     auto name = registry.host + "/app@" + digest_of(layout.manifest);
     ASSERT_TRUE(world.store->pull(name));
     EXPECT_EQ(world.store->find(name)->id, image->id);
-    registry.set("/v2/app/manifests/latest", {200, Json::object({{"manifests", Json::array({other})}}).dump()});
+    registry.set("/v2/app/manifests/latest",
+                 {200, Json::object({{"manifests", Json::array({other})}}).dump()});
     EXPECT_THAT(world.store->pull(registry.host + "/app").error().to_string(),
                 HasSubstr("has no image for linux/"));
 }
@@ -164,7 +174,8 @@ TEST(Pull, FollowsARedirectOnThisMachineOnly) {
 TEST(Pull, RefusesWhatDoesNotMatchItsDigest) {
     FakeRegistry registry;
     auto layout = some_image("x");
-    std::string blob = "/v2/app/blobs/" + digest_of(layout.blobs[2]), manifest = "/v2/app/manifests/latest";
+    std::string blob = "/v2/app/blobs/" + digest_of(layout.blobs[2]),
+                manifest = "/v2/app/manifests/latest";
     std::string changed = layout.blobs[2];
     changed[50] ^= 1;
     const std::vector<std::tuple<std::string, Answer, std::string>> table = {
@@ -173,7 +184,9 @@ TEST(Pull, RefusesWhatDoesNotMatchItsDigest) {
         {blob, {200, layout.blobs[2].substr(0, 100)}, "it is corrupt"},
         {blob, {500, "oops"}, "the registry answered 500"},
         {blob, {404, ""}, "the registry answered 404"},
-        {manifest, {200, layout.manifest, "Docker-Content-Digest: " + digest_of("x") + "\r\n"}, "it is corrupt"},
+        {manifest,
+         {200, layout.manifest, "Docker-Content-Digest: " + digest_of("x") + "\r\n"},
+         "it is corrupt"},
         {manifest, {200, "{\"schemaVersion\":1,\"config\":{}}"}, "old schema version"},
         {manifest, {200, "<html>"}, "invalid JSON"},
         {manifest, {401, ""}, "without a login"},

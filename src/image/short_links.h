@@ -1,6 +1,6 @@
 #pragma once
-// Short names for layer directories, <root>/image/l/<16 digits> -> ../layers/<chain id>/fs. mount(2)
-// takes one page of options, and 64-digit names would fill it with some 50 layers.
+// Short names for layer directories, <root>/image/l/<16 digits> -> ../layers/<chain id>/fs.
+// mount(2) takes one page of options, and 64-digit names would fill it with some 50 layers.
 
 #include <string>
 

@@ -18,7 +18,8 @@ namespace cloudlet::image {
 
 namespace {
 
-// Nothing of a container's writes refers to lower layers by name, so that upper/ is a layer by itself.
+// Nothing of a container's writes refers to lower layers by name, so that upper/ is a layer by
+// itself.
 const std::vector<std::string> overlay_options = {"redirect_dir=off", "metacopy=off", "index=off"};
 
 Result<std::string> link_text(const std::string& path) {
@@ -35,7 +36,8 @@ Result<void> make_link(const std::string& target, const std::string& path) {
 
 Result<bool> is_mounted(const std::string& path) {
     struct statx status {};
-    if (statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status))
+    if (statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+              &status))
         return fail_errno("stat " + path);
     return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
@@ -44,7 +46,8 @@ Result<bool> is_mounted(const std::string& path) {
 Result<void> copy_root_attributes(const std::string& from, const std::string& to) {
     struct stat status {};
     if (stat(from.c_str(), &status)) return fail_errno("stat " + from);
-    if (chown(to.c_str(), status.st_uid, status.st_gid)) return fail_errno("change the owner of " + to);
+    if (chown(to.c_str(), status.st_uid, status.st_gid))
+        return fail_errno("change the owner of " + to);
     if (chmod(to.c_str(), status.st_mode & 07777)) return fail_errno("change the mode of " + to);
     timespec times[2] = {status.st_atim, status.st_mtim};
     if (utimensat(AT_FDCWD, to.c_str(), times, 0)) return fail_errno("set the times of " + to);
@@ -54,16 +57,15 @@ Result<void> copy_root_attributes(const std::string& from, const std::string& to
 } // namespace
 
 Result<void> check_snapshot_key(std::string_view key) {
-    bool fine =
-        !key.empty() && key.size() <= 128 && key.front() != '.' && std::all_of(key.begin(), key.end(), [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                   c == '.' || c == '-';
-        });
+    bool fine = !key.empty() && key.size() <= 128 && key.front() != '.' &&
+                std::all_of(key.begin(), key.end(), [](char c) {
+                    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+                });
     if (fine) return {};
-    return fail(
-        Code::invalid,
-        fmt::format("\"{}\" is no snapshot key: 1 to 128 letters, digits, \"_\", \"-\" or \".\", not a dot first",
-                    key.substr(0, 140)));
+    return fail(Code::invalid, fmt::format("\"{}\" is no snapshot key: 1 to 128 letters, digits, "
+                                           "\"_\", \"-\" or \".\", not a dot first",
+                                           key.substr(0, 140)));
 }
 
 std::string Snapshots::path_of(std::string_view key) const {
@@ -98,7 +100,8 @@ Result<void> Snapshots::make(const std::string& key, const Source& source) const
     std::string layer = source.layers.empty() ? "" : layers_.path_of(source.layers.front());
     TRY(copy_root_attributes(layer.empty() ? directories_.empty : layer + "/fs", made + "/upper"));
     TRY(make_link(source.image_id, made + "/image"));
-    TRY(make_link(layer.empty() ? "none" : "../../layers/" + split_path(layer).second, made + "/layer"));
+    TRY(make_link(layer.empty() ? "none" : "../../layers/" + split_path(layer).second,
+                  made + "/layer"));
     if (rename(made.c_str(), path_of(key).c_str())) return fail_errno("make the snapshot " + key);
     return {};
 }
@@ -108,7 +111,8 @@ Result<void> Snapshots::mount_now(const std::string& key, const Source& source) 
     linux::OverlayMount overlay;
     if (!source.layers.empty())
         for (const auto& directory : TRY(layers_.directories(source.layers.front())))
-            overlay.lower.push_back(TRY(short_link(directories_.layers_short, split_path(directory).first)));
+            overlay.lower.push_back(
+                TRY(short_link(directories_.layers_short, split_path(directory).first)));
     if (overlay.lower.empty()) overlay.lower.push_back(directories_.empty);
     overlay.upper = path_of(key) + "/upper";
     overlay.work = path_of(key) + "/work";
@@ -127,8 +131,9 @@ Result<std::string> Snapshots::prepare(const std::string& key, const std::string
         if (auto found = known_.find(key); found != known_.end()) known = found->second;
     }
     if (known && known->image_id != image_id)
-        return fail(Code::conflict, fmt::format("the snapshot {} was made from another image ({}); remove it first",
-                                                key, known->image_id));
+        return fail(Code::conflict,
+                    fmt::format("the snapshot {} was made from another image ({}); remove it first",
+                                key, known->image_id));
     if (known) {
         TRY(mount_now(key, *known));
         return merged_path(key);
@@ -152,7 +157,8 @@ Result<std::string> Snapshots::mount(const std::string& key) {
     {
         std::lock_guard guard(mutex_);
         auto found = known_.find(key);
-        if (found == known_.end()) return fail(Code::not_found, fmt::format("there is no snapshot {}", key));
+        if (found == known_.end())
+            return fail(Code::not_found, fmt::format("there is no snapshot {}", key));
         source = found->second;
     }
     TRY(mount_now(key, source));
@@ -168,7 +174,8 @@ Result<void> Snapshots::unmount(const std::string& key) {
 
 // The caller holds the key.
 Result<void> Snapshots::erase(const std::string& key) {
-    if (io::exists(merged_path(key)) && TRY(is_mounted(merged_path(key)))) TRY(linux::unmount(merged_path(key)));
+    if (io::exists(merged_path(key)) && TRY(is_mounted(merged_path(key))))
+        TRY(linux::unmount(merged_path(key)));
     std::string doomed = fmt::format("{}/trash-{}", directories_.temporary, new_hex_id(16));
     if (rename(path_of(key).c_str(), doomed.c_str()) && errno != ENOENT)
         return fail_errno("remove the snapshot " + key);

@@ -1,8 +1,8 @@
 #pragma once
-// Writable file systems over images, in <root>/image/snapshots/<key>/: upper/ and work/ for overlayfs,
-// merged/ where it is mounted, and two symbolic links that say what it was made from, `image` (an id)
-// and `layer` (the directory of the topmost layer). Links need no fsync to be whole: a container that
-// starts must not wait for the disk. Thread-safe.
+// Writable file systems over images, in <root>/image/snapshots/<key>/: upper/ and work/ for
+// overlayfs, merged/ where it is mounted, and two symbolic links that say what it was made from,
+// `image` (an id) and `layer` (the directory of the topmost layer). Links need no fsync to be
+// whole: a container that starts must not wait for the disk. Thread-safe.
 
 #include <functional>
 #include <map>
@@ -32,8 +32,8 @@ public:
     /// Reads what is there; a snapshot whose layers are gone is removed with a line in the log.
     Result<void> load();
 
-    /// `resolve` gives the image when the snapshot has to be made, and keeps its layers pinned until
-    /// this returns.
+    /// `resolve` gives the image when the snapshot has to be made, and keeps its layers pinned
+    /// until this returns.
     Result<std::string> prepare(const std::string& key, const std::string& image_id,
                                 const std::function<Result<Source>()>& resolve);
     Result<std::string> mount(const std::string& key);

@@ -41,8 +41,8 @@ struct ImageStore::Impl {
     class Lease;
     Result<Unpacked> unpack(const StagedImage& staged, Lease& lease);
     Result<std::vector<Image>> install(const std::vector<StagedImage>& staged, Lease& lease);
-    Result<StagedImage> stage_root(const std::string& tar_path, const std::string& name, const ImageConfig& config,
-                                   Lease& lease);
+    Result<StagedImage> stage_root(const std::string& tar_path, const std::string& name,
+                                   const ImageConfig& config, Lease& lease);
     template <typename T>
     Result<T> settle(Result<T> result, std::string_view what);
 
@@ -81,7 +81,8 @@ Result<T> ImageStore::Impl::settle(Result<T> result, std::string_view what) {
     if (result) return result;
     Error& error = result.error();
     if (error.os_errno == ENOSPC || error.os_errno == EDQUOT)
-        error.message = "no space left on the disk of " + root + "; free some space there and try again";
+        error.message =
+            "no space left on the disk of " + root + "; free some space there and try again";
     (void)collect();
     return with_context(std::move(result), what);
 }

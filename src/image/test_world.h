@@ -64,10 +64,13 @@ inline std::string tar_of(const Items& items) {
     return bytes;
 }
 
-inline std::string digest_of(std::string_view bytes) { return "sha256:" + codec::sha256_hex(bytes); }
+inline std::string digest_of(std::string_view bytes) {
+    return "sha256:" + codec::sha256_hex(bytes);
+}
 
 /// The configuration of an image with these layers (uncompressed tars).
-inline std::string config_of(const std::vector<std::string>& layers, std::string_view command = "/bin/sh") {
+inline std::string config_of(const std::vector<std::string>& layers,
+                             std::string_view command = "/bin/sh") {
     Json ids = Json::array();
     for (const auto& layer : layers) ids.push_back(digest_of(layer));
     return Json::object({{"architecture", "amd64"},
@@ -81,7 +84,8 @@ inline std::string config_of(const std::vector<std::string>& layers, std::string
 }
 
 /// What `docker save` writes.
-inline Items docker_archive(const std::vector<std::string>& layers, const std::vector<std::string>& names,
+inline Items docker_archive(const std::vector<std::string>& layers,
+                            const std::vector<std::string>& names,
                             std::string_view command = "/bin/sh") {
     Items items;
     Json paths = Json::array(), tags = Json::array();
@@ -92,9 +96,11 @@ inline Items docker_archive(const std::vector<std::string>& layers, const std::v
     }
     for (const auto& name : names) tags.push_back(name);
     items.push_back(file("config.json", config_of(layers, command)));
-    items.push_back(file(
-        "manifest.json",
-        Json::array({Json::object({{"Config", "config.json"}, {"RepoTags", tags}, {"Layers", paths}})}).dump()));
+    items.push_back(
+        file("manifest.json",
+             Json::array(
+                 {Json::object({{"Config", "config.json"}, {"RepoTags", tags}, {"Layers", paths}})})
+                 .dump()));
     return items;
 }
 
@@ -110,19 +116,22 @@ OciLayout oci_layout(const std::vector<std::string>& layers, const std::string& 
     auto add = [&](std::string_view type, const std::string& bytes) {
         layout.items.push_back(file("blobs/sha256/" + digest_of(bytes).substr(7), bytes));
         layout.blobs.push_back(bytes);
-        return Json::object({{"mediaType", type}, {"digest", digest_of(bytes)}, {"size", bytes.size()}});
+        return Json::object(
+            {{"mediaType", type}, {"digest", digest_of(bytes)}, {"size", bytes.size()}});
     };
     Json descriptors = Json::array();
     for (const auto& layer : layers)
         descriptors.push_back(add("application/vnd.oci.image.layer.v1.tar+gzip", pack(layer)));
     layout.config = config_of(layers);
     Json config = add("application/vnd.oci.image.config.v1+json", layout.config);
-    layout.manifest = Json::object({{"schemaVersion", 2}, {"config", config}, {"layers", descriptors}}).dump();
+    layout.manifest =
+        Json::object({{"schemaVersion", 2}, {"config", config}, {"layers", descriptors}}).dump();
     Json manifest = add("application/vnd.oci.image.manifest.v1+json", layout.manifest);
     manifest.set("annotations", Json::object({{"org.opencontainers.image.ref.name", name}}));
     layout.items.push_back(file("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
     layout.items.push_back(
-        file("index.json", Json::object({{"schemaVersion", 2}, {"manifests", Json::array({manifest})}}).dump()));
+        file("index.json",
+             Json::object({{"schemaVersion", 2}, {"manifests", Json::array({manifest})}}).dump()));
     return layout;
 }
 
@@ -158,7 +167,8 @@ public:
         return store->load(write("archive.tar", tar_of(archive)));
     }
     /// Loads an image of these layers and mounts it; the path of its root.
-    std::string mounted(const std::vector<std::string>& layers, const std::string& key = "test") const {
+    std::string mounted(const std::vector<std::string>& layers,
+                        const std::string& key = "test") const {
         auto loaded = load(docker_archive(layers, {"test"}));
         if (!loaded) {
             ADD_FAILURE() << loaded.error().to_string();
@@ -198,13 +208,15 @@ inline std::string xattrs_of(const std::string& path) {
     for (const auto& name : sorted) {
         char value[256];
         ssize_t length = lgetxattr(path.c_str(), name.c_str(), value, sizeof value);
-        text += " " + name + "=" + std::string(value, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+        text += " " + name + "=" +
+                std::string(value, static_cast<size_t>(std::max<ssize_t>(length, 0)));
     }
     return text;
 }
 
 /// One line a node: path, type, mode, owner, times, content, links. Equal trees give equal lines.
-inline std::vector<std::string> describe(const std::string& root, bool with_directory_times = true) {
+inline std::vector<std::string> describe(const std::string& root,
+                                         bool with_directory_times = true) {
     std::vector<std::string> lines;
     std::map<std::pair<dev_t, ino_t>, std::string> first_names;
     std::vector<std::string> paths = {""};
@@ -215,16 +227,18 @@ inline std::vector<std::string> describe(const std::string& root, bool with_dire
         struct stat status {};
         lstat((root + path).c_str(), &status);
         bool is_directory = S_ISDIR(status.st_mode);
-        std::string line =
-            fmt::format("{} {:o} {}:{}", path.empty() ? "/" : path, status.st_mode, status.st_uid, status.st_gid);
+        std::string line = fmt::format("{} {:o} {}:{}", path.empty() ? "/" : path, status.st_mode,
+                                       status.st_uid, status.st_gid);
         if (!is_directory || with_directory_times)
             line += fmt::format(" @{}.{}", status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
-        if (S_ISLNK(status.st_mode)) line += " -> " + std::filesystem::read_symlink(root + path).string();
+        if (S_ISLNK(status.st_mode))
+            line += " -> " + std::filesystem::read_symlink(root + path).string();
         if (S_ISREG(status.st_mode)) {
             std::ifstream content(root + path, std::ios::binary);
             line += fmt::format(
                 " {} {}", status.st_size,
-                codec::sha256_hex(std::string{std::istreambuf_iterator<char>(content), {}}).substr(0, 8));
+                codec::sha256_hex(std::string{std::istreambuf_iterator<char>(content), {}})
+                    .substr(0, 8));
             auto [first, fresh] = first_names.try_emplace({status.st_dev, status.st_ino}, path);
             if (!fresh) line += " = " + first->second;
         }

@@ -1,5 +1,5 @@
-// The union of layers against a reference: a plain directory in which, layer by layer, deletions are
-// carried out by hand and the rest is unpacked by the system's tar.
+// The union of layers against a reference: a plain directory in which, layer by layer, deletions
+// are carried out by hand and the rest is unpacked by the system's tar.
 #include <random>
 
 #include "test_world.h"
@@ -38,14 +38,16 @@ public:
             }
             for (const auto& child : fs::directory_iterator(parent)) fs::remove_all(child.path());
         }
-        for (const auto& item : layer.entries) { // tar itself does not put a file where a directory is
+        for (const auto& item :
+             layer.entries) { // tar itself does not put a file where a directory is
             std::string path = root_ + "/" + item.entry.path;
             bool is_directory = item.entry.type == Type::directory;
             if (fs::is_directory(fs::symlink_status(path)) != is_directory) fs::remove_all(path);
         }
         std::ofstream(root_ + ".tar", std::ios::binary) << tar_of(layer.entries);
-        std::string command = fmt::format(
-            "tar -C {0} -xpf {0}.tar --same-owner --numeric-owner --xattrs --xattrs-include='*' 2>&1", root_);
+        std::string command = fmt::format("tar -C {0} -xpf {0}.tar --same-owner --numeric-owner "
+                                          "--xattrs --xattrs-include='*' 2>&1",
+                                          root_);
         ASSERT_EQ(std::system(command.c_str()), 0);
     }
 
@@ -100,8 +102,9 @@ private:
         size_t kind = below(10);
         Item item = kind < 4 || (replaces_directory && !may_replace_)
                         ? directory(path, 0700 + static_cast<uint32_t>(below(64)))
-                    : kind < 8  ? file(path, std::string(below(9000), static_cast<char>('a' + below(26))),
-                                       0600 + static_cast<uint32_t>(below(64)))
+                    : kind < 8
+                        ? file(path, std::string(below(9000), static_cast<char>('a' + below(26))),
+                               0600 + static_cast<uint32_t>(below(64)))
                     : kind == 8 ? symlink_to(path, below(2) ? "a" : "nowhere/b")
                                 : node(path, Type::fifo, 0640);
         if (kind == 9 && !last_file_.empty() && made_.contains(last_file_) && last_file_ != path &&
@@ -109,14 +112,15 @@ private:
             item = hard_link(path, last_file_);
         item.entry.uid = static_cast<uint32_t>(below(3));
         item.entry.gid = static_cast<uint32_t>(below(3)) * 1000;
-        item.entry.modified =
-            WallTime{std::chrono::nanoseconds{1'600'000'000'000'000'000 + static_cast<int64_t>(below(1u << 30))}};
+        item.entry.modified = WallTime{std::chrono::nanoseconds{
+            1'600'000'000'000'000'000 + static_cast<int64_t>(below(1u << 30))}};
         if (item.entry.type == Type::file && below(4) == 0)
             item.entry.xattrs = {{"user.tag", std::to_string(below(100))}};
         if (item.entry.type != Type::directory) {
             for (const auto& made : made_)
                 if (made.starts_with(path + "/")) return; // would delete what this layer has made
-            std::erase_if(nodes_, [&](const auto& node) { return node.first.starts_with(path + "/"); });
+            std::erase_if(nodes_,
+                          [&](const auto& node) { return node.first.starts_with(path + "/"); });
         }
         if (item.entry.type == Type::file) last_file_ = path;
         nodes_[path] = item.entry.type;
@@ -153,10 +157,11 @@ TEST(Union, OfRandomLayersIsWhatASequentialUnpackerLeaves) {
 
 TEST(Union, ARealTreeComesBackWithDirectoryTimes) {
     World world;
-    std::string command = fmt::format("cd {} && mkdir tree && cp -a /usr/share/doc/bash /usr/share/zoneinfo/Europe "
-                                      "tree/ && ln tree/Europe/Berlin tree/hard && "
-                                      "tar -C tree --format=pax --xattrs -czf tree.tar.gz .",
-                                      world.root);
+    std::string command =
+        fmt::format("cd {} && mkdir tree && cp -a /usr/share/doc/bash /usr/share/zoneinfo/Europe "
+                    "tree/ && ln tree/Europe/Berlin tree/hard && "
+                    "tar -C tree --format=pax --xattrs -czf tree.tar.gz .",
+                    world.root);
     ASSERT_EQ(std::system(command.c_str()), 0);
     auto image = world.store->import(world.root + "/tree.tar.gz", "tree", {.command = {"/bin/sh"}});
     ASSERT_TRUE(image) << image.error().to_string();

@@ -13,7 +13,9 @@ namespace cloudlet::linux {
 
 namespace {
 
-constexpr uint16_t message_type(int type) { return static_cast<uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type); }
+constexpr uint16_t message_type(int type) {
+    return static_cast<uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
+}
 
 nfgenmsg family_header() {
     nfgenmsg header{};
@@ -26,8 +28,10 @@ ConnectionTuple parse_tuple(std::span<const std::byte> payload, uint8_t& protoco
     ConnectionTuple tuple;
     for_each_attribute(payload, [&](const NetlinkAttribute& part) {
         for_each_attribute(part.payload, [&](const NetlinkAttribute& value) {
-            if (part.type == CTA_TUPLE_IP && value.type == CTA_IP_V4_SRC) tuple.source = value.address();
-            if (part.type == CTA_TUPLE_IP && value.type == CTA_IP_V4_DST) tuple.destination = value.address();
+            if (part.type == CTA_TUPLE_IP && value.type == CTA_IP_V4_SRC)
+                tuple.source = value.address();
+            if (part.type == CTA_TUPLE_IP && value.type == CTA_IP_V4_DST)
+                tuple.destination = value.address();
             if (part.type != CTA_TUPLE_PROTO) return;
             if (value.type == CTA_PROTO_NUM) protocol = value.u8();
             if (value.type == CTA_PROTO_SRC_PORT) tuple.source_port = value.be16();
@@ -76,10 +80,12 @@ Result<std::vector<Connection>> ConntrackSocket::list(uint8_t protocol) {
     NetlinkWriter writer;
     writer.begin(message_type(IPCTNL_MSG_CT_GET), NLM_F_DUMP, family_header());
     std::vector<Connection> found;
-    TRY(socket_.dump(writer, "connection table", [&] { found.clear(); }, [&](const NetlinkMessage& message) {
-        Connection connection = parse_connection(message);
-        if (connection.protocol == protocol) found.push_back(connection);
-    }));
+    TRY(socket_.dump(
+        writer, "connection table", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            Connection connection = parse_connection(message);
+            if (connection.protocol == protocol) found.push_back(connection);
+        }));
     return found;
 }
 

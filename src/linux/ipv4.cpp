@@ -7,7 +7,8 @@
 namespace cloudlet::linux {
 
 std::string Ipv4::to_string() const {
-    return fmt::format("{}.{}.{}.{}", value >> 24, value >> 16 & 255, value >> 8 & 255, value & 255);
+    return fmt::format("{}.{}.{}.{}", value >> 24, value >> 16 & 255, value >> 8 & 255,
+                       value & 255);
 }
 
 std::string Ipv4Block::to_string() const { return fmt::format("{}/{}", base.to_string(), prefix); }
@@ -15,7 +16,8 @@ std::string Ipv4Block::to_string() const { return fmt::format("{}/{}", base.to_s
 namespace {
 
 tl::unexpected<Error> no_address(std::string_view text) {
-    return fail(Code::invalid, fmt::format("\"{}\" is no IPv4 address; write it as 192.0.2.1", text));
+    return fail(Code::invalid,
+                fmt::format("\"{}\" is no IPv4 address; write it as 192.0.2.1", text));
 }
 
 } // namespace
@@ -47,12 +49,14 @@ Result<Ipv4Block> parse_ipv4_block(std::string_view text) {
         if (parsed.ptr != digits.data() + digits.size() || digits.empty()) prefix = 33;
     }
     if (prefix > 32)
-        return fail(Code::invalid, fmt::format("\"{}\" is no address block; write it as 10.244.0.0/24", text));
+        return fail(Code::invalid,
+                    fmt::format("\"{}\" is no address block; write it as 10.244.0.0/24", text));
     Ipv4Block block{TRY(parse_ipv4(text.substr(0, slash))), prefix};
     Ipv4 base{block.base.value & block.mask()};
     if (base != block.base)
-        return fail(Code::invalid, fmt::format("the block {} has bits set below its prefix; write it as {}/{}",
-                                               text, base.to_string(), prefix));
+        return fail(Code::invalid,
+                    fmt::format("the block {} has bits set below its prefix; write it as {}/{}",
+                                text, base.to_string(), prefix));
     return block;
 }
 

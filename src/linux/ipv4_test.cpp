@@ -13,8 +13,8 @@ TEST(Ipv4, GivenAddressesThenTextAndValueCorrespond) {
 }
 
 TEST(Ipv4, GivenOtherTextThenItIsInvalidAndQuoted) {
-    for (const char* text :
-         {"", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.x", " 1.2.3.4", "1.2.3.4 ", "::1"}) {
+    for (const char* text : {"", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.x",
+                             " 1.2.3.4", "1.2.3.4 ", "::1"}) {
         auto parsed = parse_ipv4(text);
         ASSERT_FALSE(parsed) << text;
         EXPECT_EQ(parsed.error().code, Code::invalid);
@@ -37,7 +37,8 @@ TEST(Ipv4Block, GivenABlockWithHostBitsThenTheErrorShowsTheRightSpelling) {
     auto parsed = parse_ipv4_block("10.244.0.7/24");
     ASSERT_FALSE(parsed);
     EXPECT_NE(parsed.error().message.find("10.244.0.0/24"), std::string::npos);
-    for (const char* text : {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "10.0.0.0/8/8", "/8"})
+    for (const char* text :
+         {"10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "10.0.0.0/8/8", "/8"})
         EXPECT_EQ(parse_ipv4_block(text).error().code, Code::invalid) << text;
 }
 

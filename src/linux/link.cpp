@@ -28,7 +28,8 @@ std::string_view text_of(const MacAddress& mac) {
 
 MacAddress read_mac(const NetlinkAttribute& attribute) {
     MacAddress mac{};
-    if (attribute.payload.size() == mac.size()) std::memcpy(mac.data(), attribute.payload.data(), mac.size());
+    if (attribute.payload.size() == mac.size())
+        std::memcpy(mac.data(), attribute.payload.data(), mac.size());
     return mac;
 }
 
@@ -51,7 +52,8 @@ Link parse_link(const NetlinkMessage& message) {
 }
 
 std::string describe(const Route& route) {
-    std::string text = route.destination.prefix == 0 ? "default route" : "route " + route.destination.to_string();
+    std::string text =
+        route.destination.prefix == 0 ? "default route" : "route " + route.destination.to_string();
     if (route.gateway) text += " via " + route.gateway->to_string();
     return text;
 }
@@ -90,12 +92,15 @@ std::string describe(const Address& address) {
 } // namespace
 
 std::string to_string(const MacAddress& mac) {
-    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", mac[0], mac[1], mac[2], mac[3],
+                       mac[4], mac[5]);
 }
 
 bool Link::is_up() const { return flags & link_is_up; }
 
-Result<RouteSocket> RouteSocket::open() { return RouteSocket(TRY(NetlinkSocket::open(NETLINK_ROUTE))); }
+Result<RouteSocket> RouteSocket::open() {
+    return RouteSocket(TRY(NetlinkSocket::open(NETLINK_ROUTE)));
+}
 
 Result<RouteSocket> RouteSocket::open_in(int netns_fd) {
     return RouteSocket(TRY(NetlinkSocket::open_in(NETLINK_ROUTE, netns_fd)));
@@ -103,8 +108,8 @@ Result<RouteSocket> RouteSocket::open_in(int netns_fd) {
 
 Result<> RouteSocket::create_veth(const VethPair& pair) {
     if (pair.name.size() >= IFNAMSIZ || pair.peer_name.size() >= IFNAMSIZ)
-        return fail(Code::invalid, fmt::format("link name {} or {} is longer than 15 characters", pair.name,
-                                               pair.peer_name));
+        return fail(Code::invalid, fmt::format("link name {} or {} is longer than 15 characters",
+                                               pair.name, pair.peer_name));
     NetlinkWriter writer;
     writer.begin(RTM_NEWLINK, create_exclusively, ifinfomsg{});
     writer.put_string(IFLA_IFNAME, pair.name);
@@ -119,7 +124,8 @@ Result<> RouteSocket::create_veth(const VethPair& pair) {
     writer.put_string(IFLA_IFNAME, pair.peer_name);
     writer.put_bytes(IFLA_ADDRESS, text_of(pair.peer_mac));
     writer.put_u32(IFLA_MTU, pair.mtu);
-    if (pair.peer_netns_fd >= 0) writer.put_u32(IFLA_NET_NS_FD, static_cast<uint32_t>(pair.peer_netns_fd));
+    if (pair.peer_netns_fd >= 0)
+        writer.put_u32(IFLA_NET_NS_FD, static_cast<uint32_t>(pair.peer_netns_fd));
     writer.end_nest(peer);
     writer.end_nest(data);
     writer.end_nest(info);
@@ -199,8 +205,9 @@ Result<Link> RouteSocket::find_link(const std::string& name) {
     writer.begin(RTM_GETLINK, 0, ifinfomsg{});
     writer.put_string(IFLA_IFNAME, name);
     Link found;
-    auto result = socket_.query(writer, "link " + name,
-                                [&](const NetlinkMessage& message) { found = parse_link(message); });
+    auto result = socket_.query(writer, "link " + name, [&](const NetlinkMessage& message) {
+        found = parse_link(message);
+    });
     if (!result && result.error().os_errno == ENODEV) result.error().code = Code::not_found;
     TRY(std::move(result));
     return found;
@@ -210,8 +217,9 @@ Result<std::vector<Link>> RouteSocket::links() {
     NetlinkWriter writer;
     writer.begin(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{});
     std::vector<Link> found;
-    TRY(socket_.dump(writer, "links", [&] { found.clear(); },
-                     [&](const NetlinkMessage& message) { found.push_back(parse_link(message)); }));
+    TRY(socket_.dump(
+        writer, "links", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) { found.push_back(parse_link(message)); }));
     return found;
 }
 
@@ -224,7 +232,8 @@ Result<> RouteSocket::add_address(const Address& address) {
 Result<> RouteSocket::delete_address(const Address& address) {
     NetlinkWriter writer;
     write_address(writer, RTM_DELADDR, 0, address);
-    return socket_.request_tolerating(writer, "delete " + describe(address), {EADDRNOTAVAIL, ENODEV});
+    return socket_.request_tolerating(writer, "delete " + describe(address),
+                                      {EADDRNOTAVAIL, ENODEV});
 }
 
 Result<std::vector<Address>> RouteSocket::addresses() {
@@ -233,14 +242,18 @@ Result<std::vector<Address>> RouteSocket::addresses() {
     header.ifa_family = AF_INET;
     writer.begin(RTM_GETADDR, NLM_F_DUMP, header);
     std::vector<Address> found;
-    TRY(socket_.dump(writer, "addresses", [&] { found.clear(); }, [&](const NetlinkMessage& message) {
-        auto fixed = message.header<ifaddrmsg>();
-        Address address{static_cast<int>(fixed.ifa_index), {}, fixed.ifa_prefixlen};
-        for_each_attribute(message.attributes<ifaddrmsg>(), [&](const NetlinkAttribute& attribute) {
-            if (attribute.type == IFA_LOCAL) address.address = attribute.address();
-        });
-        found.push_back(address);
-    }));
+    TRY(socket_.dump(
+        writer, "addresses", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            auto fixed = message.header<ifaddrmsg>();
+            Address address{static_cast<int>(fixed.ifa_index), {}, fixed.ifa_prefixlen};
+            for_each_attribute(message.attributes<ifaddrmsg>(),
+                               [&](const NetlinkAttribute& attribute) {
+                                   if (attribute.type == IFA_LOCAL)
+                                       address.address = attribute.address();
+                               });
+            found.push_back(address);
+        }));
     return found;
 }
 
@@ -269,20 +282,22 @@ Result<std::vector<Route>> RouteSocket::routes() {
     header.rtm_table = RT_TABLE_MAIN;
     writer.begin(RTM_GETROUTE, NLM_F_DUMP, header);
     std::vector<Route> found;
-    TRY(socket_.dump(writer, "routes", [&] { found.clear(); }, [&](const NetlinkMessage& message) {
-        auto fixed = message.header<rtmsg>();
-        if (fixed.rtm_table != RT_TABLE_MAIN || (fixed.rtm_flags & RTM_F_CLONED)) return;
-        Route route;
-        route.protocol = fixed.rtm_protocol;
-        route.destination.prefix = fixed.rtm_dst_len;
-        for_each_attribute(message.attributes<rtmsg>(), [&](const NetlinkAttribute& attribute) {
-            if (attribute.type == RTA_DST) route.destination.base = attribute.address();
-            if (attribute.type == RTA_OIF) route.link_index = static_cast<int>(attribute.u32());
-            if (attribute.type == RTA_GATEWAY) route.gateway = attribute.address();
-            if (attribute.type == RTA_PREFSRC) route.source = attribute.address();
-        });
-        found.push_back(route);
-    }));
+    TRY(socket_.dump(
+        writer, "routes", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            auto fixed = message.header<rtmsg>();
+            if (fixed.rtm_table != RT_TABLE_MAIN || (fixed.rtm_flags & RTM_F_CLONED)) return;
+            Route route;
+            route.protocol = fixed.rtm_protocol;
+            route.destination.prefix = fixed.rtm_dst_len;
+            for_each_attribute(message.attributes<rtmsg>(), [&](const NetlinkAttribute& attribute) {
+                if (attribute.type == RTA_DST) route.destination.base = attribute.address();
+                if (attribute.type == RTA_OIF) route.link_index = static_cast<int>(attribute.u32());
+                if (attribute.type == RTA_GATEWAY) route.gateway = attribute.address();
+                if (attribute.type == RTA_PREFSRC) route.source = attribute.address();
+            });
+            found.push_back(route);
+        }));
     return found;
 }
 
@@ -304,16 +319,18 @@ Result<std::vector<Neighbour>> RouteSocket::permanent_neighbours() {
     header.ndm_family = AF_INET;
     writer.begin(RTM_GETNEIGH, NLM_F_DUMP, header);
     std::vector<Neighbour> found;
-    TRY(socket_.dump(writer, "neighbours", [&] { found.clear(); }, [&](const NetlinkMessage& message) {
-        auto fixed = message.header<ndmsg>();
-        if (!(fixed.ndm_state & NUD_PERMANENT)) return;
-        Neighbour neighbour{fixed.ndm_ifindex, {}, {}};
-        for_each_attribute(message.attributes<ndmsg>(), [&](const NetlinkAttribute& attribute) {
-            if (attribute.type == NDA_DST) neighbour.address = attribute.address();
-            if (attribute.type == NDA_LLADDR) neighbour.mac = read_mac(attribute);
-        });
-        found.push_back(neighbour);
-    }));
+    TRY(socket_.dump(
+        writer, "neighbours", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            auto fixed = message.header<ndmsg>();
+            if (!(fixed.ndm_state & NUD_PERMANENT)) return;
+            Neighbour neighbour{fixed.ndm_ifindex, {}, {}};
+            for_each_attribute(message.attributes<ndmsg>(), [&](const NetlinkAttribute& attribute) {
+                if (attribute.type == NDA_DST) neighbour.address = attribute.address();
+                if (attribute.type == NDA_LLADDR) neighbour.mac = read_mac(attribute);
+            });
+            found.push_back(neighbour);
+        }));
     return found;
 }
 

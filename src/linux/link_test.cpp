@@ -8,7 +8,9 @@
 namespace cloudlet::linux::testing {
 namespace {
 
-VethPair pair_into(int netns) { return {"out0", {2, 0, 0, 0, 0, 1}, "in0", {2, 0, 0, 0, 0, 2}, netns, 1400}; }
+VethPair pair_into(int netns) {
+    return {"out0", {2, 0, 0, 0, 0, 1}, "in0", {2, 0, 0, 0, 0, 2}, netns, 1400};
+}
 
 TEST(RouteSocket, GivenAVethPairIntoAnotherNamespaceThenBothEndsAreAsAskedFor) {
     InNewNetns here;
@@ -54,7 +56,9 @@ TEST(RouteSocket, GivenALinkThatComesUpWithSettingsThenTheSysctlsShowThem) {
     auto routes = RouteSocket::open().value();
     ASSERT_TRUE(routes.create_veth(pair_into(-1)));
     int index = routes.find_link("out0")->index;
-    ASSERT_TRUE(routes.set_up(index, {.forwards = true, .strict_source = true, .route_localnet = true,
+    ASSERT_TRUE(routes.set_up(index, {.forwards = true,
+                                      .strict_source = true,
+                                      .route_localnet = true,
                                       .no_ipv6_address = true}));
     ASSERT_TRUE(routes.set_up(routes.find_link("in0")->index));
     EXPECT_TRUE(routes.find_link("out0")->is_up());
@@ -113,7 +117,9 @@ TEST(RouteSocket, GivenLinksThatComeAndGoWhileTheyAreListedThenEveryListIsWhole)
     for (int round = 0; round < 30; ++round) {
         auto links = routes.links();
         ASSERT_TRUE(links) << links.error().to_string();
-        EXPECT_EQ(std::ranges::count_if(*links, [](const Link& link) { return link.name.starts_with("keep"); }), 40);
+        EXPECT_EQ(std::ranges::count_if(
+                      *links, [](const Link& link) { return link.name.starts_with("keep"); }),
+                  40);
     }
     stop = true;
     busy.join();

@@ -24,7 +24,8 @@ namespace {
 
 constexpr size_t inbox_bytes = 64 * 1024; // the kernel fills dumps up to 32 KiB a datagram
 constexpr int dump_attempts = 20;
-constexpr int answer_timeout_ms = 5000; // the kernel answers in the call itself; this only bounds a bug
+constexpr int answer_timeout_ms =
+    5000; // the kernel answers in the call itself; this only bounds a bug
 
 size_t align(size_t size) { return MNL_ALIGN(size); }
 
@@ -35,7 +36,8 @@ std::span<const std::byte> bytes_of(const T& value) {
 
 } // namespace
 
-// What the kernel said about one message: an errno (0: done) and the extended acknowledgement's text.
+// What the kernel said about one message: an errno (0: done) and the extended acknowledgement's
+// text.
 struct NetlinkSocket::Verdict {
     uint32_t sequence = 0;
     int os_errno = 0;
@@ -84,13 +86,19 @@ void NetlinkWriter::put_string(uint16_t attribute, std::string_view text) {
 void NetlinkWriter::put_u8(uint16_t attribute, uint8_t value) { put(attribute, bytes_of(value)); }
 void NetlinkWriter::put_u16(uint16_t attribute, uint16_t value) { put(attribute, bytes_of(value)); }
 void NetlinkWriter::put_u32(uint16_t attribute, uint32_t value) { put(attribute, bytes_of(value)); }
-void NetlinkWriter::put_be16(uint16_t attribute, uint16_t value) { put_u16(attribute, htobe16(value)); }
-void NetlinkWriter::put_be32(uint16_t attribute, uint32_t value) { put_u32(attribute, htobe32(value)); }
+void NetlinkWriter::put_be16(uint16_t attribute, uint16_t value) {
+    put_u16(attribute, htobe16(value));
+}
+void NetlinkWriter::put_be32(uint16_t attribute, uint32_t value) {
+    put_u32(attribute, htobe32(value));
+}
 void NetlinkWriter::put_be64(uint16_t attribute, uint64_t value) {
     uint64_t swapped = htobe64(value);
     put(attribute, bytes_of(swapped));
 }
-void NetlinkWriter::put_address(uint16_t attribute, Ipv4 address) { put_be32(attribute, address.value); }
+void NetlinkWriter::put_address(uint16_t attribute, Ipv4 address) {
+    put_be32(attribute, address.value);
+}
 void NetlinkWriter::put_flag(uint16_t attribute) { put(attribute, {}); }
 
 size_t NetlinkWriter::begin_nest(uint16_t attribute, bool marked) {
@@ -158,7 +166,8 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
     io::UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
     if (!fd) return fail_errno(fmt::format("netlink socket (protocol {})", protocol));
     int on = 1;
-    // Without these two the kernel answers with less text and without checking dumps: still correct.
+    // Without these two the kernel answers with less text and without checking dumps: still
+    // correct.
     ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
     ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
     int receive_bytes = 4 << 20;
@@ -180,18 +189,20 @@ Result<NetlinkSocket> NetlinkSocket::open_in(int protocol, int netns_fd) {
 }
 
 Result<> NetlinkSocket::send(const std::string& bytes, std::string_view subject) {
-    // A message larger than the send buffer is refused; batches of thousands of elements need megabytes.
+    // A message larger than the send buffer is refused; batches of thousands of elements need
+    // megabytes.
     size_t wanted = bytes.size() + 64 * 1024;
     if (wanted > 128 * 1024 && wanted > send_buffer_) {
         int size = static_cast<int>(std::min<size_t>(wanted, 1u << 30));
-        if (::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0) send_buffer_ = wanted;
+        if (::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0)
+            send_buffer_ = wanted;
     }
     sockaddr_nl kernel{};
     kernel.nl_family = AF_NETLINK;
     ssize_t sent;
     do {
-        sent = ::sendto(fd_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&kernel),
-                        sizeof kernel);
+        sent = ::sendto(fd_.get(), bytes.data(), bytes.size(), 0,
+                        reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) return fail_errno(fmt::format("{}: send to the kernel", subject));
     return {};
@@ -214,12 +225,14 @@ Result<std::span<const std::byte>> NetlinkSocket::receive(std::string_view subje
 namespace {
 
 // Calls `each` for the messages of one datagram until it says stop.
-void for_each_message(std::span<const std::byte> datagram, const std::function<bool(const NetlinkMessage&)>& each) {
+void for_each_message(std::span<const std::byte> datagram,
+                      const std::function<bool(const NetlinkMessage&)>& each) {
     while (datagram.size() >= sizeof(nlmsghdr)) {
         auto header = read_value<nlmsghdr>(datagram);
         if (header.nlmsg_len < sizeof(nlmsghdr) || header.nlmsg_len > datagram.size()) return;
-        NetlinkMessage message{header.nlmsg_type, header.nlmsg_flags, header.nlmsg_seq,
-                               datagram.subspan(sizeof(nlmsghdr), header.nlmsg_len - sizeof(nlmsghdr))};
+        NetlinkMessage message{
+            header.nlmsg_type, header.nlmsg_flags, header.nlmsg_seq,
+            datagram.subspan(sizeof(nlmsghdr), header.nlmsg_len - sizeof(nlmsghdr))};
         if (!each(message)) return;
         datagram = datagram.subspan(std::min(align(header.nlmsg_len), datagram.size()));
     }
@@ -233,7 +246,8 @@ std::pair<int, std::string> read_verdict(const NetlinkMessage& message) {
     if ((message.flags & NLM_F_ACK_TLVS) && message.payload.size() > fixed) {
         if (message.type == NLMSG_ERROR && !(message.flags & NLM_F_CAPPED)) {
             auto echoed = read_value<nlmsgerr>(message.payload);
-            fixed = std::min(message.payload.size(), fixed + align(echoed.msg.nlmsg_len) - sizeof(nlmsghdr));
+            fixed = std::min(message.payload.size(),
+                             fixed + align(echoed.msg.nlmsg_len) - sizeof(nlmsghdr));
         }
         for_each_attribute(message.payload.subspan(fixed), [&](const NetlinkAttribute& attribute) {
             if (attribute.type == NLMSGERR_ATTR_MSG) text = attribute.text();
@@ -253,8 +267,8 @@ tl::unexpected<Error> refusal(std::string_view subject, int error, const std::st
 
 } // namespace
 
-Result<std::vector<NetlinkSocket::Verdict>> NetlinkSocket::collect(uint32_t first, size_t count,
-                                                                  std::string_view subject, bool wait) {
+Result<std::vector<NetlinkSocket::Verdict>>
+NetlinkSocket::collect(uint32_t first, size_t count, std::string_view subject, bool wait) {
     std::vector<Verdict> verdicts;
     bool complete = false;
     while (!complete) {
@@ -280,8 +294,9 @@ Result<> NetlinkSocket::request(NetlinkWriter& messages, std::span<const std::st
     auto verdicts = TRY(collect(first, count, subjects[0], true));
     for (const Verdict& verdict : verdicts)
         if (verdict.os_errno != 0)
-            return refusal(subjects[std::min<size_t>(verdict.sequence - first, subjects.size() - 1)],
-                           verdict.os_errno, verdict.text);
+            return refusal(
+                subjects[std::min<size_t>(verdict.sequence - first, subjects.size() - 1)],
+                verdict.os_errno, verdict.text);
     return {};
 }
 
@@ -293,7 +308,8 @@ Result<> NetlinkSocket::request(NetlinkWriter& message, std::string_view subject
 Result<> NetlinkSocket::request_tolerating(NetlinkWriter& message, std::string_view subject,
                                            std::vector<int> tolerated) {
     auto result = request(message, subject);
-    if (!result && std::find(tolerated.begin(), tolerated.end(), result.error().os_errno) != tolerated.end())
+    if (!result &&
+        std::find(tolerated.begin(), tolerated.end(), result.error().os_errno) != tolerated.end())
         return {};
     return result;
 }
@@ -361,7 +377,8 @@ Result<> NetlinkSocket::dump(NetlinkWriter& message, std::string_view subject,
     return fail(Code::unavailable, fmt::format("{}: it kept changing while being read", subject));
 }
 
-Result<> NetlinkSocket::transaction(NetlinkWriter& batch, const std::function<std::string(size_t)>& subject_of) {
+Result<> NetlinkSocket::transaction(NetlinkWriter& batch,
+                                    const std::function<std::string(size_t)>& subject_of) {
     size_t count = batch.message_count();
     uint32_t first = sequence_;
     sequence_ += static_cast<uint32_t>(count);
@@ -409,10 +426,12 @@ Result<io::UniqueFd> open_netns(const std::string& path) {
     io::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return fail_errno(fmt::format("network namespace {}", path));
     struct statfs where {};
-    if (::fstatfs(fd.get(), &where) < 0) return fail_errno(fmt::format("network namespace {}", path));
+    if (::fstatfs(fd.get(), &where) < 0)
+        return fail_errno(fmt::format("network namespace {}", path));
     bool is_namespace = where.f_type == NSFS_MAGIC;
     if (!is_namespace || ::ioctl(fd.get(), NS_GET_NSTYPE) != CLONE_NEWNET)
-        return fail(Code::invalid, fmt::format("{} is no network namespace; was its pin unmounted?", path));
+        return fail(Code::invalid,
+                    fmt::format("{} is no network namespace; was its pin unmounted?", path));
     return fd;
 }
 

@@ -11,12 +11,14 @@ namespace cloudlet::linux::nft {
 
 namespace {
 
-constexpr uint32_t scratch = reg(15); // the conditions' own register
+constexpr uint32_t scratch = reg(15);                           // the conditions' own register
 constexpr unsigned source_offset = 12, destination_offset = 16; // in the IPv4 header, RFC 791
 constexpr unsigned destination_port_offset = 2;                 // TCP, UDP and SCTP agree
 constexpr uint8_t icmp_port_unreachable = 3;                    // RFC 792
 
-std::string_view as_text(const void* data, size_t size) { return {static_cast<const char*>(data), size}; }
+std::string_view as_text(const void* data, size_t size) {
+    return {static_cast<const char*>(data), size};
+}
 
 std::string be32_text(uint32_t value) {
     uint32_t swapped = htobe32(value);
@@ -75,7 +77,8 @@ Expressions& Expressions::load_ct(uint32_t nft_ct_key, uint32_t to) {
     return *this;
 }
 
-Expressions& Expressions::load_payload(uint32_t base, uint32_t offset, uint32_t length, uint32_t to) {
+Expressions& Expressions::load_payload(uint32_t base, uint32_t offset, uint32_t length,
+                                       uint32_t to) {
     size_t data, element = open("payload", data);
     writer_.put_be32(NFTA_PAYLOAD_DREG, to);
     writer_.put_be32(NFTA_PAYLOAD_BASE, base);
@@ -123,7 +126,8 @@ Expressions& Expressions::load_random(uint32_t modulus, uint32_t to) {
     return *this;
 }
 
-Expressions& Expressions::load_hash(uint32_t from, uint32_t length, uint32_t modulus, uint32_t seed, uint32_t to) {
+Expressions& Expressions::load_hash(uint32_t from, uint32_t length, uint32_t modulus, uint32_t seed,
+                                    uint32_t to) {
     size_t data, element = open("hash", data);
     writer_.put_be32(NFTA_HASH_SREG, from);
     writer_.put_be32(NFTA_HASH_DREG, to);
@@ -156,8 +160,8 @@ Expressions& Expressions::compare(uint32_t slot, Compare operation, std::string_
     return *this;
 }
 
-Expressions& Expressions::lookup(std::string_view set, uint32_t key_slot, std::optional<uint32_t> to,
-                                 bool inverted) {
+Expressions& Expressions::lookup(std::string_view set, uint32_t key_slot,
+                                 std::optional<uint32_t> to, bool inverted) {
     size_t data, element = open("lookup", data);
     writer_.put_string(NFTA_LOOKUP_SET, set);
     writer_.put_be32(NFTA_LOOKUP_SREG, key_slot);

@@ -13,10 +13,12 @@ namespace cloudlet::linux::nft {
 
 namespace {
 
-constexpr unsigned type_bits = 6;            // nft(8) packs the types of a concatenation in six bits each
+constexpr unsigned type_bits = 6; // nft(8) packs the types of a concatenation in six bits each
 constexpr size_t list_bytes_limit = 56 * 1024; // an attribute's length has 16 bits
 
-constexpr uint16_t message_type(int type) { return static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type); }
+constexpr uint16_t message_type(int type) {
+    return static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type);
+}
 
 nfgenmsg header_for(Family family, uint16_t resource = 0) {
     nfgenmsg header{};
@@ -32,7 +34,9 @@ uint32_t combined_type(const std::vector<DataType>& types) {
     return combined;
 }
 
-uint32_t length_of(const std::vector<DataType>& types) { return static_cast<uint32_t>(types.size() * 4); }
+uint32_t length_of(const std::vector<DataType>& types) {
+    return static_cast<uint32_t>(types.size() * 4);
+}
 
 std::string_view as_text(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -89,7 +93,8 @@ void Batch::delete_chain(const std::string& name) {
 }
 
 void Batch::add_rule(const std::string& chain, const Expressions& expressions) {
-    begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, fmt::format("rule in nft chain {} of {}", chain, table_));
+    begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
+          fmt::format("rule in nft chain {} of {}", chain, table_));
     writer_.put_string(NFTA_RULE_TABLE, table_);
     writer_.put_string(NFTA_RULE_CHAIN, chain);
     size_t list = writer_.begin_nest(NFTA_RULE_EXPRESSIONS);
@@ -190,13 +195,17 @@ Result<std::vector<Table>> list_tables(NetlinkSocket& socket) {
     NetlinkWriter writer;
     writer.begin(message_type(NFT_MSG_GETTABLE), NLM_F_DUMP, header_for(Family::unspecified));
     std::vector<Table> found;
-    TRY(socket.dump(writer, "nft tables", [&] { found.clear(); }, [&](const NetlinkMessage& message) {
-        Table table{static_cast<Family>(message.header<nfgenmsg>().nfgen_family), {}};
-        for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& attribute) {
-            if (attribute.type == NFTA_TABLE_NAME) table.name = attribute.text();
-        });
-        found.push_back(std::move(table));
-    }));
+    TRY(socket.dump(
+        writer, "nft tables", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            Table table{static_cast<Family>(message.header<nfgenmsg>().nfgen_family), {}};
+            for_each_attribute(message.attributes<nfgenmsg>(),
+                               [&](const NetlinkAttribute& attribute) {
+                                   if (attribute.type == NFTA_TABLE_NAME)
+                                       table.name = attribute.text();
+                               });
+            found.push_back(std::move(table));
+        }));
     return found;
 }
 
@@ -209,7 +218,8 @@ Chain parse_chain(const NetlinkMessage& message) {
         if (attribute.type == NFTA_CHAIN_TABLE) chain.table = attribute.text();
         if (attribute.type == NFTA_CHAIN_NAME) chain.name = attribute.text();
         if (attribute.type == NFTA_CHAIN_TYPE) chain.type = attribute.text();
-        if (attribute.type == NFTA_CHAIN_POLICY) chain.drops_by_default = attribute.be32() == NF_DROP;
+        if (attribute.type == NFTA_CHAIN_POLICY)
+            chain.drops_by_default = attribute.be32() == NF_DROP;
         if (attribute.type != NFTA_CHAIN_HOOK) return;
         for_each_attribute(attribute.payload, [&](const NetlinkAttribute& hook) {
             if (hook.type == NFTA_HOOK_HOOKNUM) chain.hook = hook.be32();
@@ -225,7 +235,8 @@ Element parse_element(std::span<const std::byte> payload) {
         if (part.type != NFTA_SET_ELEM_KEY && part.type != NFTA_SET_ELEM_DATA) return;
         for_each_attribute(part.payload, [&](const NetlinkAttribute& data) {
             if (data.type == NFTA_DATA_VALUE)
-                (part.type == NFTA_SET_ELEM_KEY ? element.key : element.value) = as_text(data.payload);
+                (part.type == NFTA_SET_ELEM_KEY ? element.key : element.value) =
+                    as_text(data.payload);
             if (data.type != NFTA_DATA_VERDICT) return;
             for_each_attribute(data.payload, [&](const NetlinkAttribute& verdict) {
                 if (verdict.type == NFTA_VERDICT_CHAIN) element.chain = verdict.text();
@@ -241,27 +252,29 @@ Result<std::vector<Chain>> list_chains(NetlinkSocket& socket, Family family) {
     NetlinkWriter writer;
     writer.begin(message_type(NFT_MSG_GETCHAIN), NLM_F_DUMP, header_for(family));
     std::vector<Chain> found;
-    TRY(socket.dump(writer, "nft chains", [&] { found.clear(); },
-                    [&](const NetlinkMessage& message) { found.push_back(parse_chain(message)); }));
+    TRY(socket.dump(
+        writer, "nft chains", [&] { found.clear(); },
+        [&](const NetlinkMessage& message) { found.push_back(parse_chain(message)); }));
     return found;
 }
 
-Result<std::vector<Element>> list_elements(NetlinkSocket& socket, Family family, const std::string& table,
-                                           const std::string& set) {
+Result<std::vector<Element>> list_elements(NetlinkSocket& socket, Family family,
+                                           const std::string& table, const std::string& set) {
     NetlinkWriter writer;
     writer.begin(message_type(NFT_MSG_GETSETELEM), NLM_F_DUMP, header_for(family));
     writer.put_string(NFTA_SET_ELEM_LIST_TABLE, table);
     writer.put_string(NFTA_SET_ELEM_LIST_SET, set);
     std::vector<Element> found;
-    TRY(socket.dump(writer, fmt::format("elements of nft set {} of {}", set, table), [&] { found.clear(); },
-                    [&](const NetlinkMessage& message) {
-                        for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& list) {
-                            if (list.type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
-                            for_each_attribute(list.payload, [&](const NetlinkAttribute& item) {
-                                found.push_back(parse_element(item.payload));
-                            });
-                        });
-                    }));
+    TRY(socket.dump(
+        writer, fmt::format("elements of nft set {} of {}", set, table), [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& list) {
+                if (list.type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
+                for_each_attribute(list.payload, [&](const NetlinkAttribute& item) {
+                    found.push_back(parse_element(item.payload));
+                });
+            });
+        }));
     return found;
 }
 
@@ -271,12 +284,14 @@ Result<std::vector<std::string>> list_rule_bytes(NetlinkSocket& socket, const Ch
     writer.put_string(NFTA_RULE_TABLE, chain.table);
     writer.put_string(NFTA_RULE_CHAIN, chain.name);
     std::vector<std::string> found;
-    TRY(socket.dump(writer, fmt::format("rules of nft chain {} of {}", chain.name, chain.table),
-                    [&] { found.clear(); }, [&](const NetlinkMessage& message) {
-                        for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& part) {
-                            if (part.type == NFTA_RULE_EXPRESSIONS) found.emplace_back(as_text(part.payload));
-                        });
-                    }));
+    TRY(socket.dump(
+        writer, fmt::format("rules of nft chain {} of {}", chain.name, chain.table),
+        [&] { found.clear(); },
+        [&](const NetlinkMessage& message) {
+            for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& part) {
+                if (part.type == NFTA_RULE_EXPRESSIONS) found.emplace_back(as_text(part.payload));
+            });
+        }));
     return found;
 }
 

@@ -34,17 +34,22 @@ TEST(Nftables, GivenATableWithAMapWhenNftListsItThenItReadsWhatWasWritten) {
     InNewNetns here;
     auto socket = netfilter();
     Batch batch = with_table();
-    batch.add_set({"m", {DataType::ipv4, DataType::inet_proto, DataType::inet_service},
-                   {DataType::ipv4, DataType::inet_service}, false});
+    batch.add_set({"m",
+                   {DataType::ipv4, DataType::inet_proto, DataType::inet_service},
+                   {DataType::ipv4, DataType::inet_service},
+                   false});
     batch.add_set({"v", {DataType::ipv4}, {}, true});
     batch.add_chain("target");
     batch.add_base_chain({"base", "nat", Hook::prerouting, -100});
-    batch.add_element("m", {field(ip("10.0.0.1")) + field_u8(6) + field_be16(80), field(ip("10.0.0.2")) + field_be16(8080), {}});
+    batch.add_element("m", {field(ip("10.0.0.1")) + field_u8(6) + field_be16(80),
+                            field(ip("10.0.0.2")) + field_be16(8080),
+                            {}});
     batch.add_element("v", {field(ip("10.0.0.9")), {}, "target"});
     Expressions rule;
     rule.load_ip_destination(reg(0)).load_protocol(reg(1)).load_destination_port(reg(2));
     batch.add_rule("base", rule.map("m", reg(0), reg(8)).dnat(reg(8), reg(9)));
-    batch.add_rule("target", Expressions().when_source(block("10.0.0.0/9")).when_output("eth9").drop());
+    batch.add_rule("target",
+                   Expressions().when_source(block("10.0.0.0/9")).when_output("eth9").drop());
     auto committed = batch.commit(socket);
     ASSERT_TRUE(committed) << committed.error().to_string();
     std::string text = nft_says("list table ip t");
@@ -61,7 +66,8 @@ TEST(Nftables, GivenElementsWhenDumpedThenTheyAreTheOnesWritten) {
     Batch batch = with_table();
     batch.add_set({"m", {DataType::ipv4}, {DataType::mark}, false});
     std::vector<Element> written;
-    for (uint32_t i = 0; i < 5000; ++i) written.push_back({field(Ipv4{0x0A000000 + i}), field_u32(i), {}});
+    for (uint32_t i = 0; i < 5000; ++i)
+        written.push_back({field(Ipv4{0x0A000000 + i}), field_u32(i), {}});
     for (const Element& element : written) batch.add_element("m", element);
     ASSERT_TRUE(batch.commit(socket));
     auto read = list_elements(socket, Family::ip, "t", "m").value();
@@ -85,7 +91,8 @@ TEST(Nftables, GivenABatchWithOneWrongChangeThenNothingOfItHappensAndTheErrorNam
     auto refused = bad.commit(socket);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Code::not_found);
-    EXPECT_NE(refused.error().message.find("rule in nft chain c of t"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("rule in nft chain c of t"), std::string::npos)
+        << refused.error().message;
     EXPECT_TRUE(list_elements(socket, Family::ip, "t", "s")->empty());
     EXPECT_TRUE(list_chains(socket, Family::ip)->empty());
 }
@@ -120,8 +127,10 @@ TEST(Nftables, GivenAnElementWhenItsValueChangesInOneBatchThenTheNewOneStands) {
 TEST(Nftables, GivenChainsThatNftMadeThenTheirHooksAndPoliciesAreRead) {
     InNewNetns here;
     auto socket = netfilter();
-    ASSERT_EQ(nft_says("'add table inet fw; add chain inet fw f { type filter hook forward priority 5; policy drop; }; "
-                       "add chain inet fw plain; add rule inet fw f iifname \"abc*\" accept'"), "");
+    ASSERT_EQ(nft_says("'add table inet fw; add chain inet fw f { type filter hook forward "
+                       "priority 5; policy drop; }; "
+                       "add chain inet fw plain; add rule inet fw f iifname \"abc*\" accept'"),
+              "");
     auto chains = list_chains(socket).value();
     ASSERT_EQ(chains.size(), 2u);
     auto base = std::ranges::find(chains, "f", &Chain::name);
@@ -143,7 +152,8 @@ TEST(Conntrack, GivenAUdpConnectionThenItIsListedAndForgotten) {
     batch.add_base_chain({"base", "nat", Hook::postrouting, 100});
     batch.add_rule("base", Expressions().when_output("nowhere").masquerade());
     ASSERT_TRUE(batch.commit(rules));
-    io::UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), server(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    io::UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
+        server(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_in where{};
     where.sin_family = AF_INET;
     where.sin_port = htons(4444);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cloudlet/io/file.h"
 #include "cloudlet/linux/capability.h"
 #include "cloudlet/linux/pidfd.h"
 #include "cloudlet/linux/seccomp.h"
@@ -90,6 +91,42 @@ TEST(Seccomp, TheDefaultProfileAllowsDeniesAndAdmitsIgnorance) {
     EXPECT_EQ(errno_under(*filter, 9999), ENOSYS);             // newer than the profile
     EXPECT_EQ(errno_under(*filter, SYS_socket, 40, 1), EPERM); // AF_VSOCK
     EXPECT_EQ(errno_under(*filter, SYS_chroot), EFAULT);       // allowed with CAP_SYS_CHROOT
+}
+
+TEST(Seccomp, ADamagedKeptFilterIsCompiledAnew) {
+    const std::string folder = io::make_temporary_directory("/tmp/seccomp-test-").value();
+    keep_compiled_seccomp_in(folder);
+    SeccompProfile profile;
+    profile.default_action = SeccompAction::allow;
+    profile.rules.push_back({{"getpgid"}, SeccompAction::error, 91, {}});
+    const auto first = compile_seccomp(profile);
+    keep_compiled_seccomp_in("");
+    ASSERT_TRUE(first);
+    const auto files = io::list_directory(folder).value();
+    ASSERT_EQ(files.size(), 1u);
+    const std::string kept = io::read_file(folder + "/" + files[0]).value();
+    EXPECT_EQ(kept.substr(kept.size() - first->program.size()), first->program);
+
+    const auto forget = [&] { // memory keeps 64 filters and then starts anew
+        for (unsigned other = 100; other < 170; other++) {
+            SeccompProfile filler = profile;
+            filler.rules[0].errno_value = other;
+            ASSERT_TRUE(compile_seccomp(filler));
+        }
+        keep_compiled_seccomp_in(folder);
+    };
+    forget();
+    EXPECT_EQ(compile_seccomp(profile)->program, first->program); // from the file
+    keep_compiled_seccomp_in("");
+    for (const std::string& damaged :
+         {kept.substr(0, kept.size() - 3), kept.substr(0, 10), "x" + kept}) {
+        ASSERT_TRUE(io::write_file_atomic(folder + "/" + files[0], damaged));
+        forget();
+        EXPECT_EQ(compile_seccomp(profile)->program, first->program);
+        EXPECT_EQ(io::read_file(folder + "/" + files[0]).value(), kept); // and is whole again
+        keep_compiled_seccomp_in("");
+    }
+    EXPECT_TRUE(io::remove_tree(folder));
 }
 
 TEST(Seccomp, CapabilitiesOpenTheCallsTheyAreFor) {

@@ -16,7 +16,9 @@
 
 #include <fmt/format.h>
 
+#include "cloudlet/base/id.h"
 #include "cloudlet/io/fd.h"
+#include "cloudlet/io/file.h"
 
 namespace cloudlet::linux {
 namespace {
@@ -207,6 +209,54 @@ Result<SeccompFilter> compile(const SeccompProfile& profile) {
     return filter;
 }
 
+// A node has a handful of profiles; a flood of them must not stay in memory.
+constexpr size_t kKept = 64;
+
+struct Cache {
+    std::mutex mutex;
+    std::map<std::string, SeccompFilter> compiled;
+    std::string folder; // empty: nothing is kept on disk
+};
+
+Cache& cache() {
+    static Cache instance;
+    return instance;
+}
+
+std::string versioned(const std::string& key) {
+    const scmp_version* version = seccomp_version();
+    return fmt::format("1 {}.{}.{}\n{}", version->major, version->minor, version->micro, key);
+}
+
+// A kept filter: its whole key (equal names of files prove nothing), a NUL, the flags, the program.
+std::string kept_path(const std::string& folder, const std::string& key) {
+    return fmt::format("{}/{:08x}-{}", folder, fnv1a32(key), key.size());
+}
+
+std::optional<SeccompFilter> load_kept(const std::string& folder, const std::string& key) {
+    const auto bytes = io::read_file(kept_path(folder, key), 1 << 20);
+    const size_t head = key.size() + 1 + sizeof(unsigned);
+    if (!bytes || bytes->size() < head || bytes->compare(0, key.size(), key) != 0)
+        return std::nullopt;
+    const size_t size = bytes->size() - head;
+    if ((*bytes)[key.size()] != '\0' || size == 0 || size % sizeof(sock_filter) != 0)
+        return std::nullopt;
+    SeccompFilter out;
+    std::memcpy(&out.flags, bytes->data() + key.size() + 1, sizeof out.flags);
+    out.program = bytes->substr(head);
+    return out;
+}
+
+// Only a cache: when it cannot be written, the next process compiles again.
+void keep(const std::string& folder, const std::string& key, const SeccompFilter& filter) {
+    std::string bytes = key;
+    bytes.push_back('\0');
+    bytes.append(reinterpret_cast<const char*>(&filter.flags), sizeof filter.flags);
+    bytes.append(filter.program);
+    if (io::make_directories(folder, 0700))
+        static_cast<void>(io::write_file_atomic(kept_path(folder, key), bytes, 0600));
+}
+
 } // namespace
 
 std::string fingerprint(const SeccompProfile& profile) {
@@ -225,19 +275,31 @@ std::string fingerprint(const SeccompProfile& profile) {
     return out;
 }
 
+void keep_compiled_seccomp_in(const std::string& folder) {
+    const std::lock_guard lock(cache().mutex);
+    cache().folder = folder;
+}
+
 Result<SeccompFilter> compile_seccomp(const SeccompProfile& profile) {
-    static std::mutex mutex;
-    static std::map<std::string, SeccompFilter> compiled;
-    constexpr size_t kKept = 64; // a node has a handful of profiles; a flood of them must not stay
-    const std::string key = fingerprint(profile);
+    const std::string key = versioned(fingerprint(profile));
+    std::string folder;
     {
-        const std::lock_guard lock(mutex);
-        if (const auto found = compiled.find(key); found != compiled.end()) return found->second;
+        const std::lock_guard lock(cache().mutex);
+        if (const auto found = cache().compiled.find(key); found != cache().compiled.end())
+            return found->second;
+        folder = cache().folder;
     }
-    SeccompFilter filter = TRY(with_context(compile(profile), "seccomp profile"));
-    const std::lock_guard lock(mutex);
-    if (compiled.size() >= kKept) compiled.clear();
-    compiled.emplace(key, filter);
+    auto kept = folder.empty() ? std::nullopt : load_kept(folder, key);
+    SeccompFilter filter;
+    if (kept) {
+        filter = std::move(*kept);
+    } else {
+        filter = TRY(with_context(compile(profile), "seccomp profile"));
+        if (!folder.empty()) keep(folder, key, filter);
+    }
+    const std::lock_guard lock(cache().mutex);
+    if (cache().compiled.size() >= kKept) cache().compiled.clear();
+    cache().compiled.emplace(key, filter);
     return filter;
 }
 

@@ -108,9 +108,12 @@ public:
     }
     /// Reads until the text so far ends with or contains `until`, or the end of the connection.
     std::string read_until(std::string_view until) {
-        while (received_.find(until) == std::string::npos && read_more()) {
-        }
+        size_t looked = 0; // large answers come in many pieces: none is searched twice
         auto end = received_.find(until);
+        while (end == std::string::npos && read_more()) {
+            end = received_.find(until, looked - std::min(looked, until.size()));
+            looked = received_.size();
+        }
         size_t size = end == std::string::npos ? received_.size() : end + until.size();
         std::string text = received_.substr(0, size);
         received_.erase(0, size);

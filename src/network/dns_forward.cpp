@@ -18,9 +18,9 @@ namespace cloudlet::network::dns {
 
 namespace {
 
-constexpr size_t rounds = 2;            // every server is asked this often at most
+constexpr size_t rounds = 2;             // every server is asked this often at most
 constexpr size_t questions_limit = 1000; // in flight; beyond, the asker is told to try again
-constexpr size_t resolv_conf_limit = 3; // MAXNS of resolv.conf(5)
+constexpr size_t resolv_conf_limit = 3;  // MAXNS of resolv.conf(5)
 
 uint16_t random_id() {
     std::string bytes = secure_random_bytes(2);
@@ -31,12 +31,14 @@ uint16_t random_id() {
 
 Result<Upstream> parse_upstream(const std::string& text) {
     size_t hash = text.find('#');
-    std::string host = text.substr(0, hash), port = hash == std::string::npos ? "53" : text.substr(hash + 1);
+    std::string host = text.substr(0, hash),
+                port = hash == std::string::npos ? "53" : text.substr(hash + 1);
     addrinfo hints{}, *found = nullptr;
     hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
     hints.ai_socktype = SOCK_DGRAM;
     if (::getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0)
-        return fail(Code::invalid, fmt::format("\"{}\" is no name server; write 192.0.2.1 or 192.0.2.1#53", text));
+        return fail(Code::invalid,
+                    fmt::format("\"{}\" is no name server; write 192.0.2.1 or 192.0.2.1#53", text));
     Upstream upstream;
     std::memcpy(&upstream.address, found->ai_addr, found->ai_addrlen);
     upstream.length = found->ai_addrlen;
@@ -49,7 +51,8 @@ Result<UpstreamList> UpstreamList::make(const DnsOptions& options) {
     UpstreamList list;
     list.options_ = options;
     if (options.upstreams)
-        for (const std::string& text : *options.upstreams) list.servers_.push_back(TRY(parse_upstream(text)));
+        for (const std::string& text : *options.upstreams)
+            list.servers_.push_back(TRY(parse_upstream(text)));
     return list;
 }
 
@@ -72,7 +75,8 @@ void UpstreamList::read_again() {
         size_t start = line.find_first_not_of(" \t", 10);
         if (start == std::string::npos || start == 10) continue;
         std::string address = line.substr(start, line.find_first_of(" \t\r", start) - start);
-        if (auto server = parse_upstream(address); server && !leads_to_us(address)) servers_.push_back(*server);
+        if (auto server = parse_upstream(address); server && !leads_to_us(address))
+            servers_.push_back(*server);
     }
 }
 
@@ -123,7 +127,8 @@ bool Forwarder::open_socket(Question& question, const Upstream& server) {
     int type = question.over_tcp ? SOCK_STREAM : SOCK_DGRAM;
     io::UniqueFd fd(::socket(server.address.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return false;
-    int connected = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server.address), server.length);
+    int connected =
+        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&server.address), server.length);
     if (connected < 0 && errno != EINPROGRESS) return false;
     epoll_event event{};
     event.events = EPOLLIN;
@@ -131,7 +136,8 @@ bool Forwarder::open_socket(Question& question, const Upstream& server) {
     if (question.over_tcp) {
         event.events |= EPOLLOUT;
         question.incoming.clear();
-        question.outgoing = {static_cast<char>(question.query.size() >> 8), static_cast<char>(question.query.size())};
+        question.outgoing = {static_cast<char>(question.query.size() >> 8),
+                             static_cast<char>(question.query.size())};
         question.outgoing += question.query;
     } else if (::send(fd.get(), question.query.data(), question.query.size(), MSG_NOSIGNAL) < 0) {
         return false;
@@ -150,7 +156,8 @@ bool Forwarder::handle(int fd, uint32_t) {
 
 void Forwarder::receive(Question& question) {
     bool dead = false;
-    auto reply = question.over_tcp ? progress_stream(question, dead) : receive_datagram(question, dead);
+    auto reply =
+        question.over_tcp ? progress_stream(question, dead) : receive_datagram(question, dead);
     if (!reply && !dead) return;
     Question taken = std::move(question);
     open_.erase(taken.fd.get());
@@ -178,7 +185,8 @@ std::optional<std::string> Forwarder::receive_datagram(Question& question, bool&
 
 std::optional<std::string> Forwarder::progress_stream(Question& question, bool& dead) {
     while (!question.outgoing.empty()) {
-        ssize_t sent = ::send(question.fd.get(), question.outgoing.data(), question.outgoing.size(), MSG_NOSIGNAL);
+        ssize_t sent = ::send(question.fd.get(), question.outgoing.data(), question.outgoing.size(),
+                              MSG_NOSIGNAL);
         if (sent < 0) {
             dead = errno != EAGAIN && errno != EINTR;
             return std::nullopt;
@@ -205,7 +213,9 @@ std::optional<std::string> Forwarder::progress_stream(Question& question, bool& 
     return message;
 }
 
-void Forwarder::finish(Question question, std::optional<std::string> reply) { question.done(std::move(reply)); }
+void Forwarder::finish(Question question, std::optional<std::string> reply) {
+    question.done(std::move(reply));
+}
 
 void Forwarder::handle_time() {
     MonotonicTime now = system_clock().monotonic();

@@ -1,7 +1,7 @@
 #pragma once
-// Questions that are not ours, asked of the node's name servers: each over a socket of its own (so that
-// every question has a random port), from one server to the next until one answers or time is over.
-// Everything happens on the DNS thread; the owner's epoll set carries the sockets.
+// Questions that are not ours, asked of the node's name servers: each over a socket of its own (so
+// that every question has a random port), from one server to the next until one answers or time is
+// over. Everything happens on the DNS thread; the owner's epoll set carries the sockets.
 
 #include <sys/socket.h>
 
@@ -26,8 +26,8 @@ struct Upstream {
 /// "192.0.2.1", "192.0.2.1#5353" or an IPv6 address in the same way. Error: invalid.
 Result<Upstream> parse_upstream(const std::string& text);
 
-/// The servers to ask: fixed ones, or those of resolv.conf, read again when the file changes. Addresses
-/// of ours are left out, as asking them would come round to us.
+/// The servers to ask: fixed ones, or those of resolv.conf, read again when the file changes.
+/// Addresses of ours are left out, as asking them would come round to us.
 class UpstreamList {
 public:
     static Result<UpstreamList> make(const DnsOptions& options);
@@ -50,7 +50,8 @@ public:
     Forwarder(int epoll, Duration timeout, UpstreamList servers);
 
     bool has_servers() { return !servers_.current().empty(); }
-    /// `over_tcp` asks over TCP, for answers that do not fit a datagram. Calls `done` once, perhaps at once.
+    /// `over_tcp` asks over TCP, for answers that do not fit a datagram. Calls `done` once, perhaps
+    /// at once.
     void ask(std::string query, bool over_tcp, Done done);
     /// True when the descriptor was one of the forwarder's.
     bool handle(int fd, uint32_t events);
@@ -70,7 +71,7 @@ private:
         std::vector<Upstream> servers;
         size_t tries = 0;
         std::optional<std::string> last_refusal; // what a server said when it could not help
-        std::string outgoing, incoming;           // TCP
+        std::string outgoing, incoming;          // TCP
         MonotonicTime deadline;
     };
 

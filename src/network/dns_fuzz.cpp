@@ -1,5 +1,5 @@
-// Whatever arrives on port 53: parsed, answered from a zone, and the answer must itself be well-formed
-// and within its limit. The same bytes are also taken as an upstream's answer.
+// Whatever arrives on port 53: parsed, answered from a zone, and the answer must itself be
+// well-formed and within its limit. The same bytes are also taken as an upstream's answer.
 #include <cstdint>
 #include <cstdlib>
 
@@ -15,12 +15,15 @@ Ipv4Block block(uint32_t base, unsigned prefix) { return {{base}, prefix}; }
 const dns::Zone& zone() {
     static const dns::Zone built = [] {
         DnsRecords records;
-        records.services.push_back({"web", "default", Ipv4{0x0A600032}, "", {{"http", Protocol::tcp, 80}}, {}});
+        records.services.push_back(
+            {"web", "default", Ipv4{0x0A600032}, "", {{"http", Protocol::tcp, 80}}, {}});
         DnsService headless{"db", "default", std::nullopt, "", {{"sql", Protocol::tcp, 5432}}, {}};
         for (uint32_t i = 2; i < 60; ++i) headless.endpoints.push_back({{0x0AF40000 + i}, ""});
         records.services.push_back(headless);
         records.services.push_back({"out", "default", std::nullopt, "example.org", {}, {}});
-        return dns::Zone({"cluster.local", block(0x0AF40000, 16), block(0x0A600000, 16), Ipv4{0x0AF40001}}, records, 1);
+        return dns::Zone(
+            {"cluster.local", block(0x0AF40000, 16), block(0x0A600000, 16), Ipv4{0x0AF40001}},
+            records, 1);
     }();
     return built;
 }

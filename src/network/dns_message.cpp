@@ -14,7 +14,8 @@ constexpr int pointer_limit = 32;                    // a chain of pointers this
 constexpr uint8_t pointer_bits = 0xC0;
 
 uint16_t read16(std::string_view bytes, size_t at) {
-    return static_cast<uint16_t>(static_cast<uint8_t>(bytes[at]) << 8 | static_cast<uint8_t>(bytes[at + 1]));
+    return static_cast<uint16_t>(static_cast<uint8_t>(bytes[at]) << 8 |
+                                 static_cast<uint8_t>(bytes[at + 1]));
 }
 
 void put16(std::string& out, size_t value) {
@@ -79,7 +80,8 @@ bool read_edns(std::string_view message, size_t at, size_t records, Query& query
         size_t end = fixed + 10 + read16(message, fixed + 8);
         if (end > message.size()) return false;
         if (read16(message, fixed) == opt) {
-            if (query.has_edns || !name->text.empty()) return false; // RFC 6891 section 6.1.1: one, at the root
+            if (query.has_edns || !name->text.empty())
+                return false; // RFC 6891 section 6.1.1: one, at the root
             query.has_edns = true;
             query.udp_size = read16(message, fixed + 2);
             query.edns_version = static_cast<uint8_t>(message[fixed + 5]);
@@ -126,10 +128,13 @@ std::optional<Query> parse_query(std::string_view message) {
 
 bool is_reply_to(std::string_view reply, std::string_view query) {
     if (reply.size() < header_size || query.size() < header_size) return false;
-    if (id_of(reply) != id_of(query) || !(read16(reply, 2) & 0x8000) || read16(reply, 4) != 1) return false;
+    if (id_of(reply) != id_of(query) || !(read16(reply, 2) & 0x8000) || read16(reply, 4) != 1)
+        return false;
     auto asked = parse_name(query, header_size), answered = parse_name(reply, header_size);
-    if (!asked || !answered || asked->end + 4 > query.size() || answered->end + 4 > reply.size()) return false;
-    return asked->text == answered->text && query.substr(asked->end, 4) == reply.substr(answered->end, 4);
+    if (!asked || !answered || asked->end + 4 > query.size() || answered->end + 4 > reply.size())
+        return false;
+    return asked->text == answered->text &&
+           query.substr(asked->end, 4) == reply.substr(answered->end, 4);
 }
 
 std::vector<Record> answers_of_type(std::string_view message, uint16_t type) {
@@ -146,9 +151,11 @@ std::vector<Record> answers_of_type(std::string_view message, uint16_t type) {
         if (!name || name->end + 10 > message.size()) return found;
         size_t fixed = name->end, length = read16(message, fixed + 8);
         if (fixed + 10 + length > message.size()) return found;
-        uint32_t ttl = static_cast<uint32_t>(read16(message, fixed + 4)) << 16 | read16(message, fixed + 6);
+        uint32_t ttl =
+            static_cast<uint32_t>(read16(message, fixed + 4)) << 16 | read16(message, fixed + 6);
         if (read16(message, fixed) == type)
-            found.push_back({name->text, type, ttl, std::string(message.substr(fixed + 10, length))});
+            found.push_back(
+                {name->text, type, ttl, std::string(message.substr(fixed + 10, length))});
         at = fixed + 10 + length;
     }
     return found;
@@ -156,16 +163,20 @@ std::vector<Record> answers_of_type(std::string_view message, uint16_t type) {
 
 std::string encode_query(uint16_t id, std::string_view name, uint16_t type) {
     std::string message;
-    for (size_t value : {size_t{id}, size_t{0x0100}, size_t{1}, size_t{0}, size_t{0}, size_t{1}}) put16(message, value);
+    for (size_t value : {size_t{id}, size_t{0x0100}, size_t{1}, size_t{0}, size_t{0}, size_t{1}})
+        put16(message, value);
     message += encode_name(name);
     put16(message, type);
     put16(message, 1);
     message += '\0';
-    for (size_t value : {size_t{opt}, edns_udp_limit, size_t{0}, size_t{0}, size_t{0}}) put16(message, value);
+    for (size_t value : {size_t{opt}, edns_udp_limit, size_t{0}, size_t{0}, size_t{0}})
+        put16(message, value);
     return message;
 }
 
-uint16_t id_of(std::string_view message) { return message.size() < 2 ? uint16_t{0} : read16(message, 0); }
+uint16_t id_of(std::string_view message) {
+    return message.size() < 2 ? uint16_t{0} : read16(message, 0);
+}
 
 void set_id(std::string& message, uint16_t id) {
     if (message.size() < 2) return;
@@ -203,19 +214,22 @@ std::string data_srv(uint16_t port, std::string_view target) {
     return data + encode_name(target);
 }
 
-std::string data_soa(std::string_view server, std::string_view mailbox, uint32_t serial, uint32_t minimum) {
+std::string data_soa(std::string_view server, std::string_view mailbox, uint32_t serial,
+                     uint32_t minimum) {
     std::string data = encode_name(server) + encode_name(mailbox);
     for (uint32_t value : {serial, 7200u, 1800u, 86400u, minimum}) put32(data, value);
     return data;
 }
 
 std::string data_txt(std::string_view text) {
-    return std::string(1, static_cast<char>(std::min<size_t>(text.size(), 255))) + std::string(text.substr(0, 255));
+    return std::string(1, static_cast<char>(std::min<size_t>(text.size(), 255))) +
+           std::string(text.substr(0, 255));
 }
 
 namespace {
 
-// Owner names repeat: the question's name, then the same targets again. Each whole name is written once.
+// Owner names repeat: the question's name, then the same targets again. Each whole name is written
+// once.
 class ReplyWriter {
 public:
     explicit ReplyWriter(const Query& query) {
@@ -269,9 +283,9 @@ std::string encode(const Query& query, const Reply& reply, bool truncated, bool 
     }
     std::string header;
     put16(header, query.id);
-    put16(header, 0x8000u | static_cast<unsigned>(query.opcode) << 11 | (reply.authoritative ? 0x0400u : 0) |
-                      (truncated ? 0x0200u : 0) | (query.recursion_desired ? 0x0100u : 0) | 0x0080u |
-                      (reply.rcode & 15u));
+    put16(header, 0x8000u | static_cast<unsigned>(query.opcode) << 11 |
+                      (reply.authoritative ? 0x0400u : 0) | (truncated ? 0x0200u : 0) |
+                      (query.recursion_desired ? 0x0100u : 0) | 0x0080u | (reply.rcode & 15u));
     put16(header, query.question.empty() ? 0 : 1);
     for (size_t count : counts) put16(header, count);
     writer.bytes().replace(0, header_size, header);

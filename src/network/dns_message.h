@@ -1,7 +1,7 @@
 #pragma once
-// DNS messages in wire format (RFC 1035 section 4, EDNS0 by RFC 6891). Pure functions; every input is
-// hostile. Names are lower-case text without the final dot; a byte that is no letter, digit, '-' or '_'
-// is written \DDD, so that text and wire name correspond one to one.
+// DNS messages in wire format (RFC 1035 section 4, EDNS0 by RFC 6891). Pure functions; every input
+// is hostile. Names are lower-case text without the final dot; a byte that is no letter, digit, '-'
+// or '_' is written \DDD, so that text and wire name correspond one to one.
 
 #include <cstdint>
 #include <optional>
@@ -36,8 +36,9 @@ enum Rcode : uint16_t {
 };
 
 inline constexpr size_t header_size = 12;
-inline constexpr size_t plain_udp_limit = 512;  // RFC 1035 section 4.2.1
-inline constexpr size_t edns_udp_limit = 1232;  // fits every path without fragments (DNS flag day 2020)
+inline constexpr size_t plain_udp_limit = 512; // RFC 1035 section 4.2.1
+inline constexpr size_t edns_udp_limit =
+    1232; // fits every path without fragments (DNS flag day 2020)
 inline constexpr size_t tcp_limit = 65535;
 
 struct Query {
@@ -85,8 +86,8 @@ struct Reply {
     std::vector<Record> answers, authority, additional;
 };
 
-/// The reply as bytes. One that is longer than `limit` loses its additional records, and if that is not
-/// enough all records, and says so (TC).
+/// The reply as bytes. One that is longer than `limit` loses its additional records, and if that is
+/// not enough all records, and says so (TC).
 std::string encode_reply(const Query& query, const Reply& reply, size_t limit);
 
 /// "web.default.svc" -> wire labels, ended by the root. Labels over 63 bytes are cut.
@@ -94,7 +95,8 @@ std::string encode_name(std::string_view name);
 
 std::string data_a(linux::Ipv4 address);
 std::string data_srv(uint16_t port, std::string_view target);
-std::string data_soa(std::string_view server, std::string_view mailbox, uint32_t serial, uint32_t minimum);
+std::string data_soa(std::string_view server, std::string_view mailbox, uint32_t serial,
+                     uint32_t minimum);
 std::string data_txt(std::string_view text);
 
 } // namespace cloudlet::network::dns

@@ -5,7 +5,8 @@
 namespace cloudlet::network::dns {
 namespace {
 
-std::string wire(std::string_view name, uint16_t type, std::string_view tail = {}, uint8_t additional = 0) {
+std::string wire(std::string_view name, uint16_t type, std::string_view tail = {},
+                 uint8_t additional = 0) {
     std::string message("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00", 11);
     message += static_cast<char>(additional);
     message += encode_name(name);
@@ -15,7 +16,8 @@ std::string wire(std::string_view name, uint16_t type, std::string_view tail = {
 
 std::string edns(uint8_t version, uint16_t size) {
     std::string record("\0\0\x29", 3);
-    for (int byte : {size >> 8, size & 255, 0, int{version}, 0, 0, 0, 0}) record += static_cast<char>(byte);
+    for (int byte : {size >> 8, size & 255, 0, int{version}, 0, 0, 0, 0})
+        record += static_cast<char>(byte);
     return record;
 }
 
@@ -51,7 +53,8 @@ TEST(DnsMessage, GivenWhatIsNoQueryThenItGetsNoAnswerOrTheRightError) {
     two[5] = 2;
     EXPECT_EQ(parse_query(two)->problem, format_error);
     EXPECT_EQ(parse_query(message.substr(0, message.size() - 1))->problem, format_error);
-    EXPECT_EQ(parse_query(message.substr(0, 12) + "\xc0\x0c" + message.substr(15))->problem, format_error);
+    EXPECT_EQ(parse_query(message.substr(0, 12) + "\xc0\x0c" + message.substr(15))->problem,
+              format_error);
 }
 
 TEST(DnsMessage, GivenALabelWithADotOrAZeroByteThenItCannotBeMistakenForTwoLabels) {
@@ -64,7 +67,8 @@ TEST(DnsMessage, GivenMoreRecordsThanFitThenTheReplyIsCutAndSaysSo) {
     auto query = *parse_query(wire("db.default", a));
     Reply reply;
     for (uint32_t i = 0; i < 100; ++i) reply.answers.push_back({"db.default", a, 5, data_a({i})});
-    std::string udp = encode_reply(query, reply, query.udp_limit()), tcp = encode_reply(query, reply, tcp_limit);
+    std::string udp = encode_reply(query, reply, query.udp_limit()),
+                tcp = encode_reply(query, reply, tcp_limit);
     EXPECT_LE(udp.size(), 512u);
     EXPECT_TRUE(udp[2] & 2) << "TC";
     EXPECT_FALSE(tcp[2] & 2);

@@ -47,8 +47,9 @@ Result<io::UniqueFd> bind_socket(Ipv4 address, uint16_t port, int type) {
         auto failure = fail_errno(fmt::format("DNS on {}:{}", address.to_string(), port));
         if (failure.value().os_errno == EADDRINUSE) {
             failure.value().code = Code::already_exists;
-            failure.value().message += "; another name server listens there or on every address: end it or bind "
-                                       "it to its own addresses";
+            failure.value().message +=
+                "; another name server listens there or on every address: end it or bind "
+                "it to its own addresses";
         }
         return failure;
     }
@@ -115,7 +116,8 @@ struct DnsServer::Impl {
     void receive_datagrams(int fd);
     void handle(std::string_view message, bool over_tcp, Answer answer);
     void forward(const dns::Query& query, std::string_view message, bool over_tcp, Answer answer);
-    void follow_external_name(const dns::Query& query, dns::Reply reply, size_t limit, Answer answer);
+    void follow_external_name(const dns::Query& query, dns::Reply reply, size_t limit,
+                              Answer answer);
     std::shared_ptr<const dns::Zone> current_zone() const;
 };
 
@@ -132,7 +134,8 @@ Result<std::unique_ptr<DnsServer>> DnsServer::start(const DnsOptions& options) {
                                                        TRY(dns::UpstreamList::make(options)));
     Impl* self = impl.get();
     impl->streams = std::make_unique<dns::StreamServer>(
-        impl->epoll.get(), [self](std::string_view message, std::function<void(std::string)> answer) {
+        impl->epoll.get(),
+        [self](std::string_view message, std::function<void(std::string)> answer) {
             self->handle(message, true, std::move(answer));
         });
     TRY(impl->bind());
@@ -153,7 +156,8 @@ Result<> DnsServer::Impl::watch(int fd) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
-    if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) < 0) return fail_errno("DNS event queue");
+    if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+        return fail_errno("DNS event queue");
     return {};
 }
 
@@ -170,17 +174,20 @@ Result<> DnsServer::Impl::bind() {
 }
 
 void DnsServer::update(DnsRecords records) {
-    dns::ZoneOptions zone_options{impl_->options.domain, impl_->options.pod_block, impl_->options.service_block,
-                                  impl_->options.listen.front()};
+    dns::ZoneOptions zone_options{impl_->options.domain, impl_->options.pod_block,
+                                  impl_->options.service_block, impl_->options.listen.front()};
     std::lock_guard one_update_at_a_time(impl_->update_mutex);
-    auto zone = std::make_shared<const dns::Zone>(std::move(zone_options), records, ++impl_->serial);
+    auto zone =
+        std::make_shared<const dns::Zone>(std::move(zone_options), records, ++impl_->serial);
     std::lock_guard lock(impl_->mutex);
     impl_->zone = std::move(zone);
 }
 
 uint16_t DnsServer::port() const { return impl_->options.port; }
 
-DnsStats DnsServer::stats() const { return {impl_->queries, impl_->forwarded, impl_->failed_forwards}; }
+DnsStats DnsServer::stats() const {
+    return {impl_->queries, impl_->forwarded, impl_->failed_forwards};
+}
 
 std::shared_ptr<const dns::Zone> DnsServer::Impl::current_zone() const {
     std::lock_guard lock(mutex);
@@ -191,7 +198,8 @@ int DnsServer::Impl::wait_time() const {
     auto next = forwarder->next_deadline();
     if (auto idle = streams->next_deadline(); idle && (!next || *idle < *next)) next = idle;
     if (!next) return -1;
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - system_clock().monotonic()).count();
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(*next - system_clock().monotonic()).count();
     return static_cast<int>(std::max<int64_t>(left, 0));
 }
 
@@ -203,8 +211,10 @@ void DnsServer::Impl::run() {
             int fd = events[static_cast<size_t>(i)].data.fd;
             uint32_t what = events[static_cast<size_t>(i)].events;
             if (fd == wake.get()) continue;
-            bool is_udp = std::ranges::any_of(udp, [fd](const io::UniqueFd& own) { return own.get() == fd; });
-            bool is_tcp = std::ranges::any_of(tcp, [fd](const io::UniqueFd& own) { return own.get() == fd; });
+            bool is_udp =
+                std::ranges::any_of(udp, [fd](const io::UniqueFd& own) { return own.get() == fd; });
+            bool is_tcp =
+                std::ranges::any_of(tcp, [fd](const io::UniqueFd& own) { return own.get() == fd; });
             if (is_udp)
                 receive_datagrams(fd);
             else if (is_tcp)
@@ -235,8 +245,8 @@ void DnsServer::Impl::receive_datagrams(int fd) {
                 if (*direct)
                     **direct = std::move(answer);
                 else
-                    ::sendto(fd, answer.data(), answer.size(), MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&peer),
-                             sizeof peer);
+                    ::sendto(fd, answer.data(), answer.size(), MSG_DONTWAIT,
+                             reinterpret_cast<const sockaddr*>(&peer), sizeof peer);
             });
             *direct = nullptr; // later than this the batch is gone
             std::string& answer = answers[static_cast<size_t>(i)];
@@ -264,23 +274,28 @@ void DnsServer::Impl::handle(std::string_view message, bool over_tcp, Answer ans
     if (!reply) return forward(*query, message, over_tcp, std::move(answer));
     bool external = !reply->answers.empty() && reply->answers[0].type == dns::cname;
     bool wants_address = query->type == dns::a || query->type == dns::aaaa;
-    if (external && wants_address) return follow_external_name(*query, std::move(*reply), limit, std::move(answer));
+    if (external && wants_address)
+        return follow_external_name(*query, std::move(*reply), limit, std::move(answer));
     answer(dns::encode_reply(*query, *reply, limit));
 }
 
-void DnsServer::Impl::forward(const dns::Query& query, std::string_view message, bool over_tcp, Answer answer) {
+void DnsServer::Impl::forward(const dns::Query& query, std::string_view message, bool over_tcp,
+                              Answer answer) {
     size_t limit = over_tcp ? dns::tcp_limit : query.udp_limit();
     if (query.klass != class_in || !query.recursion_desired || !forwarder->has_servers())
         return answer(dns::encode_reply(query, {dns::refused, false, {}, {}, {}}, limit));
-    forwarder->ask(std::string(message), over_tcp,
-                   [query, limit, answer = std::move(answer)](std::optional<std::string> reply) {
-                       if (!reply) reply = dns::encode_reply(query, {dns::server_failure, false, {}, {}, {}}, limit);
-                       answer(std::move(*reply));
-                   });
+    forwarder->ask(
+        std::string(message), over_tcp,
+        [query, limit, answer = std::move(answer)](std::optional<std::string> reply) {
+            if (!reply)
+                reply = dns::encode_reply(query, {dns::server_failure, false, {}, {}, {}}, limit);
+            answer(std::move(*reply));
+        });
 }
 
 // A service that stands for a name outside: the asker wants its address, not another question.
-void DnsServer::Impl::follow_external_name(const dns::Query& query, dns::Reply reply, size_t limit, Answer answer) {
+void DnsServer::Impl::follow_external_name(const dns::Query& query, dns::Reply reply, size_t limit,
+                                           Answer answer) {
     std::string target = current_zone()->external_target(query.name).value_or("");
     dns::Query inner = query;
     inner.name = target;

@@ -7,7 +7,8 @@ namespace {
 
 DnsRecords some_records() {
     DnsRecords records;
-    records.services.push_back({"web", "default", ip("10.96.0.50"), "", {{"http", Protocol::tcp, 80}}, {}});
+    records.services.push_back(
+        {"web", "default", ip("10.96.0.50"), "", {{"http", Protocol::tcp, 80}}, {}});
     DnsService many{"many", "default", std::nullopt, "", {}, {}};
     for (uint32_t i = 2; i < 120; ++i) many.endpoints.push_back({{0x0AF40000 + i}, ""});
     records.services.push_back(many);
@@ -29,11 +30,14 @@ std::unique_ptr<DnsServer> start(std::vector<std::string> upstreams, uint16_t po
 }
 
 std::string dig(const DnsServer& server, const std::string& arguments) {
-    std::string command = "dig +tries=1 +time=5 @127.0.0.1 -p " + std::to_string(server.port()) + " ";
+    std::string command =
+        "dig +tries=1 +time=5 @127.0.0.1 -p " + std::to_string(server.port()) + " ";
     return output_of({"/bin/sh", "-c", command + arguments});
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 TEST(DnsServer, GivenDigThenItUnderstandsEveryAnswer) {
     World world;
@@ -56,7 +60,8 @@ TEST(DnsServer, GivenDigThenItUnderstandsEveryAnswer) {
 TEST(DnsServer, GivenAnAnswerTooLongForADatagramThenTheClientComesBackOverTcp) {
     World world;
     auto server = start({});
-    EXPECT_TRUE(has(dig(*server, "+ignore +bufsize=512 many.default.svc.cluster.local"), "flags: qr aa tc rd ra;"));
+    EXPECT_TRUE(has(dig(*server, "+ignore +bufsize=512 many.default.svc.cluster.local"),
+                    "flags: qr aa tc rd ra;"));
     std::string whole = dig(*server, "+short many.default.svc.cluster.local");
     EXPECT_EQ(std::count(whole.begin(), whole.end(), '\n'), 118);
 }
@@ -64,8 +69,10 @@ TEST(DnsServer, GivenAnAnswerTooLongForADatagramThenTheClientComesBackOverTcp) {
 TEST(DnsServer, GivenManyQuestionsOnOneTcpConnectionThenEachIsAnswered) {
     World world;
     auto server = start({});
-    std::string out = dig(*server, "+tcp +keepopen +short web.default.svc.cluster.local web.default.svc.cluster.local "
-                                   "web.default.svc.cluster.local");
+    std::string out =
+        dig(*server,
+            "+tcp +keepopen +short web.default.svc.cluster.local web.default.svc.cluster.local "
+            "web.default.svc.cluster.local");
     EXPECT_EQ(out, "10.96.0.50\n10.96.0.50\n10.96.0.50\n");
 }
 
@@ -78,7 +85,8 @@ TEST(DnsServer, GivenAnUpstreamThenTheRestOfTheWorldIsAskedThere) {
     upstream_options.upstreams.emplace();
     auto upstream = DnsServer::start(upstream_options).value();
     DnsRecords outside;
-    outside.services.push_back({"www", "example", ip("10.96.9.9"), "", {}, {}}); // www.example.svc.org
+    outside.services.push_back(
+        {"www", "example", ip("10.96.9.9"), "", {}, {}}); // www.example.svc.org
     DnsService many{"many", "example", std::nullopt, "", {}, {}};
     for (uint32_t i = 2; i < 120; ++i) many.endpoints.push_back({{0x0AF40000 + i}, ""});
     outside.services.push_back(many);
@@ -93,7 +101,8 @@ TEST(DnsServer, GivenAnUpstreamThenTheRestOfTheWorldIsAskedThere) {
     DnsRecords records = some_records();
     records.services.push_back({"alias", "default", std::nullopt, "www.example.svc.org", {}, {}});
     server->update(records);
-    EXPECT_EQ(dig(*server, "+short alias.default.svc.cluster.local"), "www.example.svc.org.\n10.96.9.9\n");
+    EXPECT_EQ(dig(*server, "+short alias.default.svc.cluster.local"),
+              "www.example.svc.org.\n10.96.9.9\n");
     EXPECT_GE(server->stats().forwarded, 4u);
 }
 
@@ -116,10 +125,12 @@ TEST(DnsServer, GivenResolvConfThenItIsFollowedAndNeverBackToUs) {
     options.port = 0;
     options.domain = "other.local";
     options.resolv_conf = folder + "/resolv.conf";
-    ASSERT_TRUE(io::write_file_atomic(options.resolv_conf, "nameserver 127.0.0.1\nnameserver 10.96.0.10\n"));
+    ASSERT_TRUE(io::write_file_atomic(options.resolv_conf,
+                                      "nameserver 127.0.0.1\nnameserver 10.96.0.10\n"));
     auto server = DnsServer::start(options).value();
     EXPECT_TRUE(has(dig(*server, "web.default.svc.cluster.local"), "REFUSED"));
-    ASSERT_TRUE(io::write_file_atomic(options.resolv_conf, "# moved\nsearch a b\nnameserver\t127.0.0.53 \n"));
+    ASSERT_TRUE(io::write_file_atomic(options.resolv_conf,
+                                      "# moved\nsearch a b\nnameserver\t127.0.0.53 \n"));
     EXPECT_EQ(dig(*server, "+short web.default.svc.cluster.local"), "10.96.0.50\n");
     EXPECT_TRUE(io::remove_tree(folder));
 }
@@ -132,13 +143,16 @@ TEST(DnsServer, GivenRecordsThatChangeWhileAskedThenEveryAnswerIsOldOrNew) {
         for (uint32_t i = 0; !stop; ++i) {
             DnsRecords records;
             Ipv4 one{0x0A600000 + i % 2};
-            records.services.push_back({"a", "default", std::nullopt, "", {}, {{one, ""}, {{one.value + 256}, ""}}});
+            records.services.push_back(
+                {"a", "default", std::nullopt, "", {}, {{one, ""}, {{one.value + 256}, ""}}});
             server->update(records);
         }
     });
     for (int i = 0; i < 20; ++i) {
-        std::string answer = dig(*server, "+short a.default.svc.cluster.local | sort | tr '\\n' ' '");
-        EXPECT_TRUE(answer == "10.96.0.0 10.96.1.0 " || answer == "10.96.0.1 10.96.1.1 " || (i == 0 && answer.empty()))
+        std::string answer =
+            dig(*server, "+short a.default.svc.cluster.local | sort | tr '\\n' ' '");
+        EXPECT_TRUE(answer == "10.96.0.0 10.96.1.0 " || answer == "10.96.0.1 10.96.1.1 " ||
+                    (i == 0 && answer.empty()))
             << answer;
     }
     stop = true;
@@ -170,15 +184,18 @@ TEST(DnsServer, GivenAPodThenGlibcAndBusyboxFindServicesThroughTheDnsServiceAddr
     ASSERT_TRUE(network->attach({"pod-1", pod.path(), {}}));
     auto server = start({}, 53, "10.244.0.1");
     std::string folder = io::make_temporary_directory("/tmp/cloudlet-dns-test-").value();
-    ASSERT_TRUE(io::write_file_atomic(folder + "/resolv.conf", "nameserver 10.96.0.10\n"
-                                                               "search default.svc.cluster.local svc.cluster.local\n"));
+    ASSERT_TRUE(io::write_file_atomic(folder + "/resolv.conf",
+                                      "nameserver 10.96.0.10\n"
+                                      "search default.svc.cluster.local svc.cluster.local\n"));
     // A mount namespace of its own, as a pod has: resolv.conf is bound over the machine's.
-    std::string mount = "unshare -m --propagation private sh -c 'mount --bind " + folder + "/resolv.conf "
+    std::string mount = "unshare -m --propagation private sh -c 'mount --bind " + folder +
+                        "/resolv.conf "
                         "/etc/resolv.conf && ";
     Result<> done = linux::run_in_netns(pod.fd(), [&]() -> Result<> {
         std::string found = output_of({"/bin/sh", "-c", mount + "getent ahostsv4 web'"});
         EXPECT_TRUE(has(found, "10.96.0.50")) << found;
-        found = output_of({"/bin/sh", "-c", mount + "busybox nslookup web.default.svc.cluster.local 10.96.0.10'"});
+        found = output_of({"/bin/sh", "-c",
+                           mount + "busybox nslookup web.default.svc.cluster.local 10.96.0.10'"});
         EXPECT_TRUE(has(found, "10.96.0.50")) << found;
         found = output_of({"/bin/sh", "-c", mount + "getent hosts 10.96.0.50'"});
         EXPECT_TRUE(has(found, "web.default.svc.cluster.local")) << found;

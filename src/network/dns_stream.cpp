@@ -14,7 +14,8 @@ constexpr size_t outgoing_limit = 1 << 20; // a client that asks and does not re
 constexpr auto idle_time = std::chrono::seconds(10);
 
 size_t length_prefix(const std::string& bytes) {
-    return static_cast<size_t>(static_cast<uint8_t>(bytes[0]) << 8 | static_cast<uint8_t>(bytes[1]));
+    return static_cast<size_t>(static_cast<uint8_t>(bytes[0]) << 8 |
+                               static_cast<uint8_t>(bytes[1]));
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// DNS over TCP (RFC 7766): messages with a two-byte length, many on one connection. Lives on the DNS
-// thread; the owner's epoll set carries the connections.
+// DNS over TCP (RFC 7766): messages with a two-byte length, many on one connection. Lives on the
+// DNS thread; the owner's epoll set carries the connections.
 
 #include <functional>
 #include <memory>
@@ -17,7 +17,8 @@ class StreamServer {
 public:
     /// Called with every message; `answer` may be called later or never, and is harmless after the
     /// connection has gone.
-    using Handler = std::function<void(std::string_view message, std::function<void(std::string)> answer)>;
+    using Handler =
+        std::function<void(std::string_view message, std::function<void(std::string)> answer)>;
 
     StreamServer(int epoll, Handler handler) : epoll_(epoll), handler_(std::move(handler)) {}
 

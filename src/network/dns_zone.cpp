@@ -31,7 +31,8 @@ std::optional<ReverseName> parse_reverse(std::string_view name) {
         unsigned octet = 256;
         auto parsed = std::from_chars(label.data(), label.data() + label.size(), octet);
         bool canonical = label.size() == 1 || (!label.empty() && label[0] != '0');
-        if (parsed.ptr != label.data() + label.size() || octet > 255 || !canonical || reverse.octets == 4)
+        if (parsed.ptr != label.data() + label.size() || octet > 255 || !canonical ||
+            reverse.octets == 4)
             return std::nullopt;
         reverse.address |= octet << (24 - 8 * reverse.octets++);
         name = dot == std::string_view::npos ? std::string_view{} : name.substr(0, dot);
@@ -70,7 +71,8 @@ Zone::Zone(ZoneOptions options, const DnsRecords& records, uint32_t serial)
     for (const DnsService& service : records.services) add_service(service);
     for (const DnsPod& pod : records.pods)
         if (!reverse_.contains(pod.address))
-            reverse_[pod.address].push_back(full(fmt::format("{}.{}.pod", dashed(pod.address), pod.ns)));
+            reverse_[pod.address].push_back(
+                full(fmt::format("{}.{}.pod", dashed(pod.address), pod.ns)));
 }
 
 std::string Zone::full(const std::string& name) const {
@@ -101,8 +103,10 @@ void Zone::add_service(const DnsService& service) {
     for (const DnsEndpoint& endpoint : service.endpoints) add_endpoint(service, endpoint, base);
 }
 
-void Zone::add_endpoint(const DnsService& service, const DnsEndpoint& endpoint, const std::string& base) {
-    std::string name = (endpoint.hostname.empty() ? dashed(endpoint.address) : endpoint.hostname) + "." + base;
+void Zone::add_endpoint(const DnsService& service, const DnsEndpoint& endpoint,
+                        const std::string& base) {
+    std::string name =
+        (endpoint.hostname.empty() ? dashed(endpoint.address) : endpoint.hostname) + "." + base;
     node(name).addresses.push_back(endpoint.address);
     reverse_[endpoint.address].push_back(full(name));
     if (service.cluster_ip) return;
@@ -118,7 +122,9 @@ std::optional<Reply> Zone::answer(const Query& query, uint32_t turn) const {
     if (name == options_.domain) return answer_forward(query, "", turn);
     bool below = name.size() > options_.domain.size() && name.ends_with(options_.domain) &&
                  name[name.size() - options_.domain.size() - 1] == '.';
-    if (below) return answer_forward(query, name.substr(0, name.size() - options_.domain.size() - 1), turn);
+    if (below)
+        return answer_forward(query, name.substr(0, name.size() - options_.domain.size() - 1),
+                              turn);
     auto reverse = parse_reverse(name);
     if (!reverse) return std::nullopt;
     for (Ipv4Block block : {options_.pod_block, options_.service_block}) {
@@ -140,7 +146,8 @@ std::optional<std::string> Zone::external_target(const std::string& name) const 
 
 Record Zone::soa_record(const std::string& zone, uint32_t ttl) const {
     return {zone, soa, ttl,
-            data_soa("ns.dns." + options_.domain, "hostmaster." + options_.domain, serial_, time_to_live)};
+            data_soa("ns.dns." + options_.domain, "hostmaster." + options_.domain, serial_,
+                     time_to_live)};
 }
 
 // RFC 2308: the SOA tells how long the absence may be remembered.
@@ -177,7 +184,8 @@ Reply Zone::answer_forward(const Query& query, const std::string& name, uint32_t
     if (name.empty() && (query.type == soa || query.type == any))
         reply.answers.push_back(soa_record(options_.domain, time_to_live));
     if (name.empty() && (query.type == ns || query.type == any))
-        reply.answers.push_back({query.name, ns, time_to_live, encode_name("ns.dns." + options_.domain)});
+        reply.answers.push_back(
+            {query.name, ns, time_to_live, encode_name("ns.dns." + options_.domain)});
     add_answers(reply, query, *node, turn);
     if (reply.answers.empty()) return empty(no_error, options_.domain);
     return reply;
@@ -191,7 +199,8 @@ void Zone::add_answers(Reply& reply, const Query& query, const Node& found, uint
     }
     size_t count = found.addresses.size();
     for (size_t i = 0; i < count && (all || query.type == a); ++i)
-        reply.answers.push_back({query.name, a, time_to_live, data_a(found.addresses[(i + turn) % count])});
+        reply.answers.push_back(
+            {query.name, a, time_to_live, data_a(found.addresses[(i + turn) % count])});
     if (!found.text.empty() && (all || query.type == txt))
         reply.answers.push_back({query.name, txt, time_to_live, data_txt(found.text)});
     if (!all && query.type != srv) return;
@@ -204,7 +213,8 @@ void Zone::add_answers(Reply& reply, const Query& query, const Node& found, uint
     }
 }
 
-Reply Zone::answer_reverse(const Query& query, const std::string& zone, std::optional<Ipv4> address) const {
+Reply Zone::answer_reverse(const Query& query, const std::string& zone,
+                           std::optional<Ipv4> address) const {
     if (!address) return empty(no_error, zone);
     auto known = reverse_.find(*address);
     if (known == reverse_.end()) return empty(name_error, zone);

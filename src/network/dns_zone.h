@@ -24,8 +24,8 @@ class Zone {
 public:
     Zone(ZoneOptions options, const DnsRecords& records, uint32_t serial);
 
-    /// The answer to a well-formed question; nothing when the name is not in our zones and has to be
-    /// asked elsewhere. `turn` rotates the order of several addresses.
+    /// The answer to a well-formed question; nothing when the name is not in our zones and has to
+    /// be asked elsewhere. `turn` rotates the order of several addresses.
     std::optional<Reply> answer(const Query& query, uint32_t turn) const;
 
     /// The outside name that one of our names stands for.
@@ -41,10 +41,12 @@ private:
 
     Node& node(const std::string& name);
     void add_service(const DnsService& service);
-    void add_endpoint(const DnsService& service, const DnsEndpoint& endpoint, const std::string& base);
+    void add_endpoint(const DnsService& service, const DnsEndpoint& endpoint,
+                      const std::string& base);
     std::string full(const std::string& name) const;
     Reply answer_forward(const Query& query, const std::string& name, uint32_t turn) const;
-    Reply answer_reverse(const Query& query, const std::string& zone, std::optional<Ipv4> address) const;
+    Reply answer_reverse(const Query& query, const std::string& zone,
+                         std::optional<Ipv4> address) const;
     Reply empty(Rcode rcode, const std::string& zone) const;
     std::optional<Ipv4> pod_address(const std::string& name) const;
     Record soa_record(const std::string& zone, uint32_t ttl) const;
@@ -53,7 +55,8 @@ private:
     ZoneOptions options_;
     uint32_t serial_;
     bool every_namespace_;
-    std::unordered_map<std::string, Node> nodes_; // by name below the domain; "" is the domain itself
+    std::unordered_map<std::string, Node>
+        nodes_; // by name below the domain; "" is the domain itself
     std::unordered_map<Ipv4, std::vector<std::string>> reverse_;
 };
 

@@ -13,8 +13,13 @@ DnsRecords records() {
     all.namespaces = {"default", "quiet"};
     all.pods = {{ip("10.244.0.9"), "default"}};
     std::vector<DnsPort> ports{{"http", Protocol::tcp, 80}, {"", Protocol::udp, 5}};
-    all.services.push_back({"web", "default", ip("10.96.0.50"), "", ports, {{ip("10.244.0.2"), ""}}});
-    all.services.push_back({"db", "default", std::nullopt, "", {{"sql", Protocol::tcp, 5432}},
+    all.services.push_back(
+        {"web", "default", ip("10.96.0.50"), "", ports, {{ip("10.244.0.2"), ""}}});
+    all.services.push_back({"db",
+                            "default",
+                            std::nullopt,
+                            "",
+                            {{"sql", Protocol::tcp, 5432}},
                             {{ip("10.244.0.3"), "db-0"}, {ip("10.244.0.4"), ""}}});
     all.services.push_back({"out", "default", std::nullopt, "example.org.", {}, {}});
     return all;
@@ -22,7 +27,8 @@ DnsRecords records() {
 
 // The answer in one line: "rcode: data data", or "elsewhere".
 std::string ask(const std::string& name, uint16_t type, const DnsRecords& from = records()) {
-    Zone zone({"cluster.local", block("10.244.0.0/16"), block("10.96.0.0/16"), ip("10.244.0.1")}, from, 1);
+    Zone zone({"cluster.local", block("10.244.0.0/16"), block("10.96.0.0/16"), ip("10.244.0.1")},
+              from, 1);
     Query query;
     query.name = name;
     query.type = type;
@@ -30,7 +36,8 @@ std::string ask(const std::string& name, uint16_t type, const DnsRecords& from =
     auto reply = zone.answer(query, 0);
     if (!reply) return "elsewhere";
     EXPECT_TRUE(reply->authoritative);
-    EXPECT_EQ(reply->authority.size(), reply->answers.empty() ? 1u : 0u) << name; // the SOA of an absence
+    EXPECT_EQ(reply->authority.size(), reply->answers.empty() ? 1u : 0u)
+        << name; // the SOA of an absence
     std::string text = std::to_string(reply->rcode) + ":";
     for (const Record& record : reply->answers) {
         text += ' ';
@@ -39,7 +46,8 @@ std::string ask(const std::string& name, uint16_t type, const DnsRecords& from =
             text.pop_back();
         } else {
             std::string data = record.type == srv ? record.data.substr(6) : record.data;
-            for (size_t at = 0; at < data.size() && data[at]; at += 1 + static_cast<uint8_t>(data[at]))
+            for (size_t at = 0; at < data.size() && data[at];
+                 at += 1 + static_cast<uint8_t>(data[at]))
                 text += data.substr(at + 1, static_cast<uint8_t>(data[at])) + ".";
         }
     }
@@ -49,7 +57,8 @@ std::string ask(const std::string& name, uint16_t type, const DnsRecords& from =
 TEST(DnsZone, GivenAServiceThenItsNamesLeadToItsClusterIp) {
     EXPECT_EQ(ask("web.default.svc.cluster.local", a), "0: 10.96.0.50");
     EXPECT_EQ(ask("web.default.svc.cluster.local", aaaa), "0:");
-    EXPECT_EQ(ask("_http._tcp.web.default.svc.cluster.local", srv), "0: web.default.svc.cluster.local.");
+    EXPECT_EQ(ask("_http._tcp.web.default.svc.cluster.local", srv),
+              "0: web.default.svc.cluster.local.");
     EXPECT_EQ(ask("10-244-0-2.web.default.svc.cluster.local", a), "0: 10.244.0.2");
 }
 
@@ -70,7 +79,8 @@ TEST(DnsZone, GivenNamesThatDoNotExistThenNxdomainButNotForTheNamesAboveExisting
     EXPECT_EQ(ask("nobody.default.svc.cluster.local", a), "3:");
     EXPECT_EQ(ask("web.other.svc.cluster.local", a), "3:");
     EXPECT_EQ(ask("a.web.default.svc.cluster.local", a), "3:");
-    for (const char* above : {"default.svc", "quiet.svc", "svc", "pod", "quiet.pod", "_tcp.web.default.svc"})
+    for (const char* above :
+         {"default.svc", "quiet.svc", "svc", "pod", "quiet.pod", "_tcp.web.default.svc"})
         EXPECT_EQ(ask(std::string(above) + ".cluster.local", a), "0:") << above;
 }
 

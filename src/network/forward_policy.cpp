@@ -17,10 +17,12 @@ namespace nft = linux::nft;
 namespace {
 
 std::string iptables_fix(const char* program, const std::string& links) {
-    return fmt::format("{0} -I FORWARD -i {1}+ -j ACCEPT && {0} -I FORWARD -o {1}+ -j ACCEPT", program, links);
+    return fmt::format("{0} -I FORWARD -i {1}+ -j ACCEPT && {0} -I FORWARD -o {1}+ -j ACCEPT",
+                       program, links);
 }
 
-bool names_our_links(linux::NetlinkSocket& socket, const nft::Chain& chain, const std::string& links) {
+bool names_our_links(linux::NetlinkSocket& socket, const nft::Chain& chain,
+                     const std::string& links) {
     auto rules = nft::list_rule_bytes(socket, chain);
     if (!rules) return false;
     for (const std::string& rule : *rules)
@@ -30,26 +32,33 @@ bool names_our_links(linux::NetlinkSocket& socket, const nft::Chain& chain, cons
 
 std::string family_name(nft::Family family) { return family == nft::Family::inet ? "inet" : "ip"; }
 
-void add_nft_obstacles(linux::NetlinkSocket& socket, const std::string& links, std::vector<std::string>& lines) {
+void add_nft_obstacles(linux::NetlinkSocket& socket, const std::string& links,
+                       std::vector<std::string>& lines) {
     auto chains = nft::list_chains(socket);
     if (!chains) return;
     for (const nft::Chain& chain : *chains) {
         bool ip = chain.family == nft::Family::ip || chain.family == nft::Family::inet;
         bool forwards = chain.hook == static_cast<uint32_t>(nft::Hook::forward);
-        if (!ip || !forwards || !chain.drops_by_default || names_our_links(socket, chain, links)) continue;
-        bool is_iptables = chain.table == "filter" && chain.name == "FORWARD" && chain.family == nft::Family::ip;
-        std::string where = fmt::format("{} {} {}", family_name(chain.family), chain.table, chain.name);
-        std::string fix = is_iptables ? iptables_fix("iptables", links)
-                                      : fmt::format("nft insert rule {0} iifname \"{1}*\" accept && "
-                                                    "nft insert rule {0} oifname \"{1}*\" accept",
-                                                    where, links);
-        lines.push_back(fmt::format("the firewall chain \"{}\" drops forwarded packets by default, so pods may "
-                                    "not reach each other or the outside; allow them: {}",
-                                    where, fix));
+        if (!ip || !forwards || !chain.drops_by_default || names_our_links(socket, chain, links))
+            continue;
+        bool is_iptables =
+            chain.table == "filter" && chain.name == "FORWARD" && chain.family == nft::Family::ip;
+        std::string where =
+            fmt::format("{} {} {}", family_name(chain.family), chain.table, chain.name);
+        std::string fix = is_iptables
+                              ? iptables_fix("iptables", links)
+                              : fmt::format("nft insert rule {0} iifname \"{1}*\" accept && "
+                                            "nft insert rule {0} oifname \"{1}*\" accept",
+                                            where, links);
+        lines.push_back(
+            fmt::format("the firewall chain \"{}\" drops forwarded packets by default, so pods may "
+                        "not reach each other or the outside; allow them: {}",
+                        where, fix));
     }
 }
 
-// The legacy table as one blob: entries one after another, the policy in the entry of the hook's underflow.
+// The legacy table as one blob: entries one after another, the policy in the entry of the hook's
+// underflow.
 std::string read_legacy_filter(int fd, ipt_getinfo& info) {
     std::strcpy(info.name, "filter");
     socklen_t size = sizeof info;
@@ -84,14 +93,16 @@ bool legacy_forward_drops(const std::string& links) {
 
 } // namespace
 
-std::vector<std::string> forward_obstacles(linux::NetlinkSocket& socket, const NetworkOptions& options) {
+std::vector<std::string> forward_obstacles(linux::NetlinkSocket& socket,
+                                           const NetworkOptions& options) {
     std::vector<std::string> lines;
     std::string links = options.link_prefix();
     add_nft_obstacles(socket, links, lines);
     if (legacy_forward_drops(links))
-        lines.push_back(fmt::format("the iptables (legacy) chain FORWARD drops forwarded packets by default, so pods "
-                                    "may not reach each other or the outside; allow them: {}",
-                                    iptables_fix("iptables-legacy", links)));
+        lines.push_back(fmt::format(
+            "the iptables (legacy) chain FORWARD drops forwarded packets by default, so pods "
+            "may not reach each other or the outside; allow them: {}",
+            iptables_fix("iptables-legacy", links)));
     return lines;
 }
 

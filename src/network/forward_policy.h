@@ -1,7 +1,7 @@
 #pragma once
 // Firewalls that are not ours but stop pod traffic: a FORWARD chain that drops what no rule accepts
-// (Docker and ufw leave such a one). Ours cannot overrule it, and others' rules are not ours to change,
-// so a person is told in one line.
+// (Docker and ufw leave such a one). Ours cannot overrule it, and others' rules are not ours to
+// change, so a person is told in one line.
 
 #include <string>
 #include <vector>
@@ -11,8 +11,9 @@
 
 namespace cloudlet::network {
 
-/// One line for each obstacle with its fix; empty when there is none. A chain with a rule that names
-/// our links counts as fixed. Reads nf_tables over netlink and iptables-legacy by getsockopt.
-std::vector<std::string> forward_obstacles(linux::NetlinkSocket& socket, const NetworkOptions& options);
+/// One line for each obstacle with its fix; empty when there is none. A chain with a rule that
+/// names our links counts as fixed. Reads nf_tables over netlink and iptables-legacy by getsockopt.
+std::vector<std::string> forward_obstacles(linux::NetlinkSocket& socket,
+                                           const NetworkOptions& options);
 
 } // namespace cloudlet::network

@@ -13,13 +13,16 @@ namespace nft = linux::nft;
 namespace {
 
 // The two maps, and whether their keys are without an address.
-constexpr std::pair<const char*, bool> maps[] = {{names::host_ports, false}, {names::host_ports_any, true}};
+constexpr std::pair<const char*, bool> maps[] = {{names::host_ports, false},
+                                                 {names::host_ports_any, true}};
 
 Front front_of(const HostPort& port) {
     return {port.host_address.value_or(Ipv4{}), port.protocol, port.host_port};
 }
 
-const char* map_of(const HostPort& port) { return port.host_address ? names::host_ports : names::host_ports_any; }
+const char* map_of(const HostPort& port) {
+    return port.host_address ? names::host_ports : names::host_ports_any;
+}
 
 // "any address" meets every address of the same port.
 bool collide(const HostPort& a, const HostPort& b) {
@@ -51,37 +54,45 @@ Result<> check_host_ports_are_free(const Attachments& attached, const AttachRequ
         for (const auto& [id, pod] : attached)
             for (const HostPort& taken : pod.host_ports)
                 if (id != request.id && collide(wanted, taken))
-                    return fail(Code::conflict,
-                                fmt::format("host port {} is used by pod {}", wanted.host_port, id));
+                    return fail(Code::conflict, fmt::format("host port {} is used by pod {}",
+                                                            wanted.host_port, id));
     return {};
 }
 
-Result<> add_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& options, const PodAttachment& pod) {
+Result<> add_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& options,
+                        const PodAttachment& pod) {
     nft::Batch batch(table_family, options.table());
     for (const HostPort& port : pod.host_ports)
-        batch.add_element(map_of(port), {front_key(front_of(port)), target_value(pod.address, port.pod_port), {}});
+        batch.add_element(
+            map_of(port),
+            {front_key(front_of(port)), target_value(pod.address, port.pod_port), {}});
     batch.add_element(names::host_port_hairpins, {hairpin_key(pod.address), {}, {}});
     return with_context(batch.commit(socket), "host ports of pod " + pod.id);
 }
 
-Result<> remove_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& options, const PodAttachment& pod) {
+Result<> remove_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& options,
+                           const PodAttachment& pod) {
     nft::Batch batch(table_family, options.table());
     for (const auto& [map, of_node] : maps)
-        for (const nft::Element& element : TRY(nft::list_elements(socket, table_family, options.table(), map)))
+        for (const nft::Element& element :
+             TRY(nft::list_elements(socket, table_family, options.table(), map)))
             if (auto target = read_target(element.value); target && target->address == pod.address)
                 batch.delete_element(map, element.key);
     for (const nft::Element& element :
          TRY(nft::list_elements(socket, table_family, options.table(), names::host_port_hairpins)))
-        if (element.key == hairpin_key(pod.address)) batch.delete_element(names::host_port_hairpins, element.key);
+        if (element.key == hairpin_key(pod.address))
+            batch.delete_element(names::host_port_hairpins, element.key);
     TRY(batch.commit(socket));
     forget_udp_clients(pod.address);
     return {};
 }
 
-Result<> adopt_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& options, Attachments& attached) {
+Result<> adopt_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& options,
+                          Attachments& attached) {
     nft::Batch orphans(table_family, options.table());
     for (const auto& [map, of_node] : maps)
-        for (const nft::Element& element : TRY(nft::list_elements(socket, table_family, options.table(), map))) {
+        for (const nft::Element& element :
+             TRY(nft::list_elements(socket, table_family, options.table(), map))) {
             auto target = read_target(element.value);
             auto front = read_front(element.key, of_node);
             if (!target || !front) continue;
@@ -92,10 +103,11 @@ Result<> adopt_host_ports(linux::NetlinkSocket& socket, const NetworkOptions& op
             }
             std::optional<Ipv4> host_address;
             if (!of_node) host_address = front->address;
-            attached[pod->id].host_ports.push_back({host_address, front->port, target->port, front->protocol});
+            attached[pod->id].host_ports.push_back(
+                {host_address, front->port, target->port, front->protocol});
         }
-    for (const nft::Element& element :
-         TRY(nft::list_elements(socket, table_family, options.table(), names::host_port_hairpins))) {
+    for (const nft::Element& element : TRY(nft::list_elements(socket, table_family, options.table(),
+                                                              names::host_port_hairpins))) {
         auto twice = read_target(element.key); // the key begins like a target
         if (twice && !find_by_address(attached, twice->address))
             orphans.delete_element(names::host_port_hairpins, element.key);

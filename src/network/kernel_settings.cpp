@@ -18,18 +18,21 @@ namespace {
 
 constexpr auto forwarding = "net/ipv4/ip_forward";
 
-// Writing ip_forward makes the kernel set these as well (inet_forward_change in net/ipv4/devinet.c), so
-// they are restored after it.
+// Writing ip_forward makes the kernel set these as well (inet_forward_change in
+// net/ipv4/devinet.c), so they are restored after it.
 Result<std::vector<std::string>> settings_that_follow() {
-    std::vector<std::string> names{"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/forwarding"};
+    std::vector<std::string> names{"net/ipv4/conf/all/accept_redirects",
+                                   "net/ipv4/conf/default/forwarding"};
     for (const std::string& link : TRY(io::list_directory("/proc/sys/net/ipv4/conf")))
-        if (link != "all" && link != "default") names.push_back("net/ipv4/conf/" + link + "/forwarding");
+        if (link != "all" && link != "default")
+            names.push_back("net/ipv4/conf/" + link + "/forwarding");
     return names;
 }
 
 Result<std::string> memory_path(const std::string& run_dir) {
     struct stat where {};
-    if (::stat("/proc/thread-self/ns/net", &where) < 0) return fail_errno("look at the network namespace");
+    if (::stat("/proc/thread-self/ns/net", &where) < 0)
+        return fail_errno("look at the network namespace");
     return fmt::format("{}/sysctl-{}", run_dir, where.st_ino);
 }
 
@@ -49,9 +52,11 @@ Result<> enable_forwarding(const std::string& run_dir) {
     auto lock = TRY(lock_directory(run_dir));
     std::string path = TRY(memory_path(run_dir));
     if (!io::exists(path)) {
-        std::string memory = fmt::format("{} {}\n", forwarding, TRY(linux::read_sysctl(forwarding)));
+        std::string memory =
+            fmt::format("{} {}\n", forwarding, TRY(linux::read_sysctl(forwarding)));
         for (const std::string& name : TRY(settings_that_follow()))
-            if (auto value = linux::read_sysctl(name)) memory += fmt::format("{} {}\n", name, *value);
+            if (auto value = linux::read_sysctl(name))
+                memory += fmt::format("{} {}\n", name, *value);
         TRY(io::write_file_atomic(path, memory));
     }
     return with_context(linux::write_sysctl(forwarding, "1"), "pods need IPv4 forwarding");

@@ -1,7 +1,8 @@
 #pragma once
-// The sysctls that routing pods needs, and their former values. Several instances share one node: the
-// first one that changes a value remembers what was there, the last one that goes puts it back. The
-// memory is a file under run_dir named for the network namespace; like the values, it ends at reboot.
+// The sysctls that routing pods needs, and their former values. Several instances share one node:
+// the first one that changes a value remembers what was there, the last one that goes puts it back.
+// The memory is a file under run_dir named for the network namespace; like the values, it ends at
+// reboot.
 
 #include <string>
 

@@ -47,7 +47,8 @@ std::vector<ServicePort> many_services() {
         services[i].name = "default/service-" + std::to_string(i);
         services[i].cluster_ip = Ipv4{0x0A600100 + i};
         services[i].port = 80;
-        for (uint32_t e = 0; e < 2; ++e) services[i].endpoints.push_back({Ipv4{0x0AF40002 + i * 2 + e}, 8080});
+        for (uint32_t e = 0; e < 2; ++e)
+            services[i].endpoints.push_back({Ipv4{0x0AF40002 + i * 2 + e}, 8080});
     }
     return services;
 }
@@ -93,7 +94,12 @@ void change_one_of_10k(benchmark::State& state) {
         must(whole_state ? proxy->apply(services) : proxy->update({service}, {}), state);
     }
 }
-BENCHMARK(change_one_of_10k)->ArgName("full_state")->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(change_one_of_10k)
+    ->ArgName("full_state")
+    ->Arg(0)
+    ->Arg(1)
+    ->Unit(benchmark::kMicrosecond)
+    ->Iterations(500);
 
 void attach_pod(benchmark::State& state) {
     Node node;

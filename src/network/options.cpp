@@ -6,7 +6,8 @@ namespace cloudlet::network {
 
 // A link name has 15 characters: "cl", eight of the id, "-", four hexadecimal digits.
 std::string NetworkOptions::link_prefix() const {
-    std::string tag = instance_id.size() <= 8 ? instance_id : fmt::format("{:08x}", fnv1a32(instance_id));
+    std::string tag =
+        instance_id.size() <= 8 ? instance_id : fmt::format("{:08x}", fnv1a32(instance_id));
     return "cl" + tag + "-";
 }
 
@@ -20,8 +21,11 @@ tl::unexpected<Error> bad(std::string_view what, const std::string& value, std::
 
 Result<> validate(const NetworkOptions& options) {
     bool named = !options.instance_id.empty() && options.instance_id.size() <= 64;
-    for (char c : options.instance_id) named = named && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
-    if (!named) return bad("instance id", options.instance_id, "is not 1 to 64 lower-case letters and digits");
+    for (char c : options.instance_id)
+        named = named && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
+    if (!named)
+        return bad("instance id", options.instance_id,
+                   "is not 1 to 64 lower-case letters and digits");
     if (options.pod_block.prefix < 16 || options.pod_block.prefix > 30)
         return bad("pod block", options.pod_block.to_string(), "is not between /16 and /30");
     if (options.cluster_block.prefix > options.pod_block.prefix ||

@@ -36,7 +36,9 @@ linux::Route gateway_to_services(const NetworkOptions& options) {
     return {options.service_block, loopback_index, std::nullopt, options.gateway()};
 }
 
-linux::Address gateway_address(const NetworkOptions& options) { return {loopback_index, options.gateway(), 32}; }
+linux::Address gateway_address(const NetworkOptions& options) {
+    return {loopback_index, options.gateway(), 32};
+}
 
 // Locally administered: the second digit is 2, 6, a or e.
 linux::MacAddress mac_for(uint8_t first, Ipv4 address) {
@@ -49,14 +51,16 @@ linux::MacAddress mac_for(uint8_t first, Ipv4 address) {
 }
 
 std::string link_name(const NetworkOptions& options, Ipv4 address) {
-    return fmt::format("{}{:04x}", options.link_prefix(), address.value - options.pod_block.base.value);
+    return fmt::format("{}{:04x}", options.link_prefix(),
+                       address.value - options.pod_block.base.value);
 }
 
 std::optional<Ipv4> address_of_link(const NetworkOptions& options, const std::string& name) {
     std::string prefix = options.link_prefix();
     if (!name.starts_with(prefix)) return std::nullopt;
     uint32_t offset = 0;
-    auto parsed = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), offset, 16);
+    auto parsed =
+        std::from_chars(name.data() + prefix.size(), name.data() + name.size(), offset, 16);
     if (parsed.ec != std::errc{} || parsed.ptr != name.data() + name.size()) return std::nullopt;
     return Ipv4{options.pod_block.base.value + offset};
 }
@@ -73,20 +77,25 @@ Result<uint32_t> choose_mtu(linux::RouteSocket& routes, const NetworkOptions& op
 
 // A fresh instance must not take what somebody else uses.
 Result<> check_blocks_are_free(linux::RouteSocket& routes, const NetworkOptions& options) {
-    const std::pair<const char*, Ipv4Block> ours[] = {{"pod", options.pod_block}, {"service", options.service_block}};
+    const std::pair<const char*, Ipv4Block> ours[] = {{"pod", options.pod_block},
+                                                      {"service", options.service_block}};
     for (const auto& [what, block] : ours) {
         for (const linux::Route& route : TRY(routes.routes()))
             if (route.destination.prefix >= block.prefix && block.contains(route.destination.base))
-                return fail(Code::conflict,
-                            fmt::format("the {} network {} contains {}, to which this machine has a route (another "
-                                        "cloud?); choose another block",
-                                        what, block.to_string(), route.destination.to_string()));
+                return fail(
+                    Code::conflict,
+                    fmt::format(
+                        "the {} network {} contains {}, to which this machine has a route (another "
+                        "cloud?); choose another block",
+                        what, block.to_string(), route.destination.to_string()));
         for (const linux::Address& address : TRY(routes.addresses()))
             if (block.contains(address.address))
-                return fail(Code::conflict,
-                            fmt::format("the {} network {} contains the address {}, which this machine has; choose "
-                                        "another block",
-                                        what, block.to_string(), address.address.to_string()));
+                return fail(
+                    Code::conflict,
+                    fmt::format(
+                        "the {} network {} contains the address {}, which this machine has; choose "
+                        "another block",
+                        what, block.to_string(), address.address.to_string()));
     }
     return {};
 }
@@ -104,8 +113,8 @@ struct PodNetwork::Impl {
     mutable std::mutex mutex;
 
     Impl(NetworkOptions chosen, linux::RouteSocket route_socket, linux::NetlinkSocket rule_socket)
-        : options(std::move(chosen)), routes(std::move(route_socket)), rules(std::move(rule_socket)),
-          pool(options.pod_block) {}
+        : options(std::move(chosen)), routes(std::move(route_socket)),
+          rules(std::move(rule_socket)), pool(options.pod_block) {}
 
     Result<> prepare_node();
     Result<> adopt();
@@ -167,11 +176,14 @@ Result<> PodNetwork::Impl::adopt() {
     return adopt_host_ports(rules, options, attached);
 }
 
-bool PodNetwork::Impl::still_there(const PodAttachment& pod) { return routes.find_link(pod.link).has_value(); }
+bool PodNetwork::Impl::still_there(const PodAttachment& pod) {
+    return routes.find_link(pod.link).has_value();
+}
 
 Result<PodAttachment> PodNetwork::Impl::attach(const AttachRequest& request) {
     if (request.id.empty() || request.id.size() > id_limit)
-        return fail(Code::invalid, fmt::format("pod id \"{}\" is not 1 to {} bytes", request.id, id_limit));
+        return fail(Code::invalid,
+                    fmt::format("pod id \"{}\" is not 1 to {} bytes", request.id, id_limit));
     if (auto known = attached.find(request.id); known != attached.end()) {
         if (still_there(known->second)) return known->second;
         TRY(forget(request.id)); // its namespace was destroyed and took the link along
@@ -180,7 +192,8 @@ Result<PodAttachment> PodNetwork::Impl::attach(const AttachRequest& request) {
     }
     auto netns = TRY(linux::open_netns(request.netns_path));
     TRY(check_host_ports_are_free(attached, request));
-    PodAttachment pod{request.id, TRY(pool.allocate()), options.gateway(), {}, mtu, request.host_ports};
+    PodAttachment pod{request.id, TRY(pool.allocate()), options.gateway(), {},
+                      mtu,        request.host_ports};
     pod.link = link_name(options, pod.address);
     if (auto connected = connect(pod, netns.get()); !connected) {
         if (!routes.delete_link(pod.link) || !remove_host_ports(rules, options, pod))
@@ -193,7 +206,8 @@ Result<PodAttachment> PodNetwork::Impl::attach(const AttachRequest& request) {
 }
 
 Result<> PodNetwork::Impl::connect(const PodAttachment& pod, int netns_fd) {
-    TRY(routes.create_veth({pod.link, mac_for(0x0e, pod.address), "eth0", mac_for(0x0a, pod.address), netns_fd, mtu}));
+    TRY(routes.create_veth(
+        {pod.link, mac_for(0x0e, pod.address), "eth0", mac_for(0x0a, pod.address), netns_fd, mtu}));
     TRY(with_context(configure_pod_side(pod, netns_fd), "inside the pod"));
     TRY(configure_node_side(pod));
     if (!pod.host_ports.empty()) TRY(add_host_ports(rules, options, pod));
@@ -228,7 +242,8 @@ Result<> PodNetwork::Impl::forget(const std::string& id) {
     return pod.host_ports.empty() ? Result<>{} : remove_host_ports(rules, options, pod);
 }
 
-// The kernel takes its time over a link (an RCU grace period): that is not waited for under the lock.
+// The kernel takes its time over a link (an RCU grace period): that is not waited for under the
+// lock.
 Result<> PodNetwork::Impl::detach(const std::string& id) {
     PodAttachment pod;
     {

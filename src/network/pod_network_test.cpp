@@ -21,9 +21,11 @@ PodOnNode attach(PodNetwork& network, const std::string& id, std::vector<HostPor
 // Everything a teardown must leave as it was, as text.
 std::string picture() {
     std::string text;
-    for (const char* command : {"ip -o link", "ip -o addr", "ip route show table all", "ip neigh", "nft list ruleset",
-                                "grep -r . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf"})
-        text += output_of({"/bin/sh", "-c", std::string(command) + " | sed 's/valid_lft.*//' | sort"});
+    for (const char* command :
+         {"ip -o link", "ip -o addr", "ip route show table all", "ip neigh", "nft list ruleset",
+          "grep -r . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf"})
+        text +=
+            output_of({"/bin/sh", "-c", std::string(command) + " | sed 's/valid_lft.*//' | sort"});
     return text;
 }
 
@@ -78,7 +80,8 @@ TEST(PodNetwork, GivenAHostPortThenThePodAnswersOnEveryNodeAddressAndToItself) {
     EXPECT_EQ(ask(world.netns(), ip("127.0.0.1"), 8080), "web 10.244.0.1");
     EXPECT_EQ(ask(client.netns.fd(), pod.at.gateway, 8080), "web 10.244.0.3");
     EXPECT_EQ(ask(pod.netns.fd(), pod.at.gateway, 8080), "web 10.244.0.1") << "hairpin";
-    auto clash = network->attach({"late", Netns().path(), {{ip("10.0.0.1"), 8080, 80, Protocol::tcp}}});
+    auto clash =
+        network->attach({"late", Netns().path(), {{ip("10.0.0.1"), 8080, 80, Protocol::tcp}}});
     EXPECT_EQ(clash.error().code, Code::conflict);
     ASSERT_TRUE(network->detach("web"));
     EXPECT_EQ(ask(world.netns(), ip("127.0.0.1"), 8080), "error: Connection refused");
@@ -98,7 +101,8 @@ struct Outside {
     Netns netns;
     explicit Outside(Ipv4 node, Ipv4 self) {
         auto routes = linux::RouteSocket::open().value();
-        linux::VethPair pair{"uplink", {2, 0, 0, 0, 0, 1}, "eth0", {2, 0, 0, 0, 0, 2}, netns.fd(), 1400};
+        linux::VethPair pair{"uplink",           {2, 0, 0, 0, 0, 1}, "eth0",
+                             {2, 0, 0, 0, 0, 2}, netns.fd(),         1400};
         EXPECT_TRUE(routes.create_veth(pair));
         int index = routes.find_link("uplink")->index;
         EXPECT_TRUE(routes.set_up(index));
@@ -107,7 +111,8 @@ struct Outside {
         index = inside.find_link("eth0")->index;
         EXPECT_TRUE(inside.set_up(index));
         EXPECT_TRUE(inside.add_address({index, self, 24}));
-        EXPECT_TRUE(routes.set_route({Ipv4Block{{}, 0}, routes.find_link("uplink")->index, self, std::nullopt}));
+        EXPECT_TRUE(routes.set_route(
+            {Ipv4Block{{}, 0}, routes.find_link("uplink")->index, self, std::nullopt}));
     }
 };
 
@@ -120,7 +125,8 @@ TEST(PodNetwork, GivenAMachineOutsideThenPodsReachItBehindTheNodesAddress) {
 
     EXPECT_EQ(pod.at.mtu, 1400u) << "that of the link with the default route";
     EXPECT_EQ(ask(pod.netns.fd(), ip("192.0.2.9"), 80), "outside 192.0.2.1");
-    EXPECT_EQ(ask(outside.netns.fd(), ip("192.0.2.1"), 8080), "web 192.0.2.9") << "the host port keeps the client";
+    EXPECT_EQ(ask(outside.netns.fd(), ip("192.0.2.1"), 8080), "web 192.0.2.9")
+        << "the host port keeps the client";
 }
 
 TEST(PodNetwork, GivenAPodWhenItUsesTheLoopbackNetworkOrAnothersAddressThenTheNodeDropsIt) {
@@ -140,8 +146,9 @@ TEST(PodNetwork, GivenAPodWhenItUsesTheLoopbackNetworkOrAnothersAddressThenTheNo
     EXPECT_EQ(honest.ask(pod.at.gateway, 8080), "node 10.244.0.2");
     char byte;
     EXPECT_EQ(::recv(spoofer.get(), &byte, 1, MSG_DONTWAIT), -1);
-    EXPECT_NE(output_of({"nft", "list", "chain", "ip", "cloudlet-test1", "guard"}).find("127.0.0.0/8"),
-              std::string::npos);
+    EXPECT_NE(
+        output_of({"nft", "list", "chain", "ip", "cloudlet-test1", "guard"}).find("127.0.0.0/8"),
+        std::string::npos);
 }
 
 TEST(PodNetwork, GivenAProcessThatEndedWhenOpenedAgainThenPodsFlowsAndHostPortsAreAdopted) {
@@ -175,7 +182,8 @@ TEST(PodNetwork, GivenALinkThatWasHalfMadeWhenOpenedAgainThenItIsRemoved) {
     auto network = PodNetwork::open(options).value();
     auto routes = linux::RouteSocket::open().value();
     Netns pod;
-    ASSERT_TRUE(routes.create_veth({options.link_prefix() + "0007", {2}, "eth0", {6}, pod.fd(), 1500}));
+    ASSERT_TRUE(
+        routes.create_veth({options.link_prefix() + "0007", {2}, "eth0", {6}, pod.fd(), 1500}));
     network = PodNetwork::open(options).value();
     EXPECT_EQ(routes.find_link(options.link_prefix() + "0007").error().code, Code::not_found);
     EXPECT_TRUE(network->attachments().empty());
@@ -215,7 +223,8 @@ TEST(PodNetwork, GivenTwoInstancesWhenBothEndThenTheMachineIsAsBefore) {
         ASSERT_TRUE(network->teardown());
         EXPECT_EQ(ask(outside.netns.fd(), ip("10.9.0.2"), 80), "error: Network is unreachable");
         auto client = attach(*other, "b");
-        EXPECT_EQ(ask(client.netns.fd(), neighbour.at.address, 80), "other 10.9.0.3") << "forwarding is still on";
+        EXPECT_EQ(ask(client.netns.fd(), neighbour.at.address, 80), "other 10.9.0.3")
+            << "forwarding is still on";
     }
     ASSERT_TRUE(PodNetwork::teardown(second));
     ASSERT_TRUE(PodNetwork::teardown(second)) << "again is no error";
@@ -280,7 +289,8 @@ TEST(NetworkOptions, GivenWrongValuesThenTheErrorNamesThem) {
     bad = good;
     bad.dns_service = ip("1.2.3.4");
     EXPECT_NE(message(bad).find("1.2.3.4"), std::string::npos);
-    EXPECT_LE((NetworkOptions{.instance_id = "averyveryverylongid"}.link_prefix() + "ffff").size(), 15u);
+    EXPECT_LE((NetworkOptions{.instance_id = "averyveryverylongid"}.link_prefix() + "ffff").size(),
+              15u);
 }
 
 } // namespace

@@ -14,9 +14,12 @@ namespace {
 constexpr int layout_version = 1;
 
 constexpr Ipv4Block loopback_block{{0x7F000000}, 8};
-constexpr int raw_priority = -300, dnat_priority = -100, filter_priority = 0, snat_priority = 100; // nft(8)
+constexpr int raw_priority = -300, dnat_priority = -100, filter_priority = 0,
+              snat_priority = 100; // nft(8)
 
-std::string block_name(Ipv4Block block) { return fmt::format("{}_{}", block.base.to_string(), block.prefix); }
+std::string block_name(Ipv4Block block) {
+    return fmt::format("{}_{}", block.base.to_string(), block.prefix);
+}
 
 std::string layout_blocks(const NetworkOptions& options) {
     return fmt::format("{}_{}_{}", block_name(options.pod_block), block_name(options.cluster_block),
@@ -28,17 +31,20 @@ std::string layout_mark(const NetworkOptions& options) {
     return fmt::format("layout_{}_{}", layout_version, layout_blocks(options));
 }
 
-constexpr const char* fixed_chains[] = {"guard",   "prerouting",    "output", "translate", "postrouting",
-                                        "forward", "filter_output", "refuse"};
+constexpr const char* fixed_chains[] = {"guard",       "prerouting", "output",        "translate",
+                                        "postrouting", "forward",    "filter_output", "refuse"};
 
 void add_sets(nft::Batch& batch) {
     using enum nft::DataType;
     batch.add_set({names::services, {ipv4, inet_proto, inet_service}, {}, true});
     batch.add_set({names::node_ports, {inet_proto, inet_service}, {}, true});
-    batch.add_set({names::endpoints, {ipv4, inet_proto, inet_service, mark}, {ipv4, inet_service}, false});
-    batch.add_set({names::node_endpoints, {inet_proto, inet_service, mark}, {ipv4, inet_service}, false});
+    batch.add_set(
+        {names::endpoints, {ipv4, inet_proto, inet_service, mark}, {ipv4, inet_service}, false});
+    batch.add_set(
+        {names::node_endpoints, {inet_proto, inet_service, mark}, {ipv4, inet_service}, false});
     batch.add_set({names::hairpins, {ipv4, ipv4}, {}, false});
-    batch.add_set({names::host_ports, {ipv4, inet_proto, inet_service}, {ipv4, inet_service}, false});
+    batch.add_set(
+        {names::host_ports, {ipv4, inet_proto, inet_service}, {ipv4, inet_service}, false});
     batch.add_set({names::host_ports_any, {inet_proto, inet_service}, {ipv4, inet_service}, false});
     batch.add_set({names::host_port_hairpins, {ipv4, ipv4}, {}, false});
 }
@@ -73,12 +79,15 @@ void add_translate_rules(nft::Batch& batch) {
     batch.add_rule("prerouting", Expressions().jump("translate"));
     batch.add_rule("output", Expressions().jump("translate"));
     batch.add_rule("translate", load_front().verdict_map(names::services, reg(0)));
-    batch.add_rule("translate", Expressions()
-                                    .load_destination_type(reg(0))
-                                    .compare(reg(0), Compare::not_equal, nft::field_u32(2)) // RTN_LOCAL
-                                    .leave());
-    batch.add_rule("translate", load_front().map(names::host_ports, reg(0), reg(8)).dnat(reg(8), reg(9)));
-    batch.add_rule("translate", load_port().map(names::host_ports_any, reg(0), reg(8)).dnat(reg(8), reg(9)));
+    batch.add_rule("translate",
+                   Expressions()
+                       .load_destination_type(reg(0))
+                       .compare(reg(0), Compare::not_equal, nft::field_u32(2)) // RTN_LOCAL
+                       .leave());
+    batch.add_rule("translate",
+                   load_front().map(names::host_ports, reg(0), reg(8)).dnat(reg(8), reg(9)));
+    batch.add_rule("translate",
+                   load_port().map(names::host_ports_any, reg(0), reg(8)).dnat(reg(8), reg(9)));
     batch.add_rule("translate", load_port().verdict_map(names::node_ports, reg(0)));
 }
 
@@ -121,8 +130,9 @@ void add_filter_rules(nft::Batch& batch, const NetworkOptions& options) {
                                 .when_input_prefix(options.link_prefix())
                                 .when_destination(loopback_block)
                                 .drop());
-    batch.add_rule("guard",
-                   Expressions().when_input_prefix(options.link_prefix()).when_source(loopback_block).drop());
+    batch.add_rule(
+        "guard",
+        Expressions().when_input_prefix(options.link_prefix()).when_source(loopback_block).drop());
     batch.add_rule("forward", Expressions().jump("refuse"));
     batch.add_rule("filter_output", Expressions().jump("refuse"));
     // What still goes to a cluster IP after translation has no service or no endpoint.
@@ -130,17 +140,23 @@ void add_filter_rules(nft::Batch& batch, const NetworkOptions& options) {
                                  .when_destination(options.service_block)
                                  .when_protocol(static_cast<uint8_t>(Protocol::tcp))
                                  .reject_tcp_reset());
-    batch.add_rule("refuse", Expressions().when_destination(options.service_block).reject_port_unreachable());
+    batch.add_rule("refuse",
+                   Expressions().when_destination(options.service_block).reject_port_unreachable());
 }
 
 } // namespace
 
 std::string front_key(const Front& front) {
-    std::string port = nft::field_u8(static_cast<uint8_t>(front.protocol)) + nft::field_be16(front.port);
+    std::string port =
+        nft::field_u8(static_cast<uint8_t>(front.protocol)) + nft::field_be16(front.port);
     return front.of_node() ? port : nft::field(front.address) + port;
 }
-std::string endpoint_key(const Front& front, uint32_t number) { return front_key(front) + nft::field_u32(number); }
-std::string target_value(Ipv4 address, uint16_t port) { return nft::field(address) + nft::field_be16(port); }
+std::string endpoint_key(const Front& front, uint32_t number) {
+    return front_key(front) + nft::field_u32(number);
+}
+std::string target_value(Ipv4 address, uint16_t port) {
+    return nft::field(address) + nft::field_be16(port);
+}
 std::string hairpin_key(Ipv4 address) { return nft::field(address) + nft::field(address); }
 
 namespace {
@@ -162,14 +178,16 @@ std::optional<Front> read_front(std::string_view key, bool of_node) {
     size_t at = of_node ? 0 : 4;
     if (key.size() < at + 8) return std::nullopt;
     Ipv4 address{of_node ? 0 : read_be(key, 0, 4)};
-    return Front{address, static_cast<Protocol>(key[at]), static_cast<uint16_t>(read_be(key, at + 4, 2))};
+    return Front{address, static_cast<Protocol>(key[at]),
+                 static_cast<uint16_t>(read_be(key, at + 4, 2))};
 }
 
 Result<bool> has_table(linux::NetlinkSocket& socket, const NetworkOptions& options) {
     auto tables = nft::list_tables(socket);
     if (!tables && (tables.error().code == Code::unsupported || tables.error().os_errno == EINVAL))
-        return fail(Code::unsupported, "this kernel has no nf_tables, which services and host ports are made of; "
-                                       "use a kernel with CONFIG_NF_TABLES");
+        return fail(Code::unsupported,
+                    "this kernel has no nf_tables, which services and host ports are made of; "
+                    "use a kernel with CONFIG_NF_TABLES");
     return std::ranges::any_of(TRY(std::move(tables)), [&](const nft::Table& table) {
         return table.family == table_family && table.name == options.table();
     });
@@ -178,14 +196,17 @@ Result<bool> has_table(linux::NetlinkSocket& socket, const NetworkOptions& optio
 Result<> ensure_ruleset(linux::NetlinkSocket& socket, const NetworkOptions& options) {
     std::string old_mark;
     for (const nft::Chain& chain : TRY(nft::list_chains(socket, table_family)))
-        if (chain.table == options.table() && chain.name.starts_with("layout_")) old_mark = chain.name;
+        if (chain.table == options.table() && chain.name.starts_with("layout_"))
+            old_mark = chain.name;
     std::string mark = layout_mark(options);
     if (old_mark == mark) return {};
     if (!old_mark.empty() && !old_mark.ends_with("_" + layout_blocks(options)))
-        return fail(Code::conflict,
-                    fmt::format("nft table {} was made for other address blocks ({}); end the cloud that uses "
-                                "them (cloudlet down --purge) before changing the blocks",
-                                options.table(), old_mark));
+        return fail(
+            Code::conflict,
+            fmt::format(
+                "nft table {} was made for other address blocks ({}); end the cloud that uses "
+                "them (cloudlet down --purge) before changing the blocks",
+                options.table(), old_mark));
     nft::Batch batch(table_family, options.table());
     batch.add_table();
     if (old_mark.empty()) add_sets(batch);

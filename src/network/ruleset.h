@@ -9,21 +9,23 @@
 
 namespace cloudlet::network {
 
+// Arrays, not pointers: each has one address in the whole program, so a map may be told by it.
 namespace names {
-inline constexpr auto services = "services";             // {ip . protocol . port : goto chain}
-inline constexpr auto node_ports = "node_ports";         // {protocol . port : goto chain}
-inline constexpr auto endpoints = "endpoints";           // {ip . protocol . port . number : ip . port}
-inline constexpr auto node_endpoints = "node_endpoints"; // {protocol . port . number : ip . port}
-inline constexpr auto hairpins = "hairpins";             // {ip . ip} of local endpoints
-inline constexpr auto host_ports = "host_ports";         // {ip . protocol . port : ip . port}
-inline constexpr auto host_ports_any = "host_ports_any"; // {protocol . port : ip . port}, on every address
-inline constexpr auto host_port_hairpins = "host_port_hairpins";
+inline constexpr char services[] = "services";     // {ip . protocol . port : goto chain}
+inline constexpr char node_ports[] = "node_ports"; // {protocol . port : goto chain}
+inline constexpr char endpoints[] = "endpoints";   // {ip . protocol . port . number : ip . port}
+inline constexpr char node_endpoints[] = "node_endpoints"; // {protocol . port . number : ip . port}
+inline constexpr char hairpins[] = "hairpins";             // {ip . ip} of local endpoints
+inline constexpr char host_ports[] = "host_ports";         // {ip . protocol . port : ip . port}
+inline constexpr char host_ports_any[] =
+    "host_ports_any"; // {protocol . port : ip . port}, on every address
+inline constexpr char host_port_hairpins[] = "host_port_hairpins";
 } // namespace names
 
 inline constexpr linux::nft::Family table_family = linux::nft::Family::ip;
 
-/// {address, protocol, port} that is translated. The address 0.0.0.0 stands for every address of the
-/// node; its elements are in maps of their own, whose keys have no address.
+/// {address, protocol, port} that is translated. The address 0.0.0.0 stands for every address of
+/// the node; its elements are in maps of their own, whose keys have no address.
 struct Front {
     Ipv4 address;
     Protocol protocol = Protocol::tcp;
@@ -52,9 +54,9 @@ std::optional<Front> read_front(std::string_view key, bool of_node);
 /// True when the instance's table is in the kernel.
 Result<bool> has_table(linux::NetlinkSocket& socket, const NetworkOptions& options);
 
-/// Makes the table with its maps and fixed chains in one transaction. A table that is there is adopted;
-/// one of another version gets new fixed chains, and its maps stay. Error: conflict when the table was
-/// made for other address blocks.
+/// Makes the table with its maps and fixed chains in one transaction. A table that is there is
+/// adopted; one of another version gets new fixed chains, and its maps stay. Error: conflict when
+/// the table was made for other address blocks.
 Result<> ensure_ruleset(linux::NetlinkSocket& socket, const NetworkOptions& options);
 
 /// Deletes the table; done when it is not there.

@@ -29,7 +29,9 @@ struct KeyHash {
     }
 };
 
-ServiceKey key_of(const ServicePort& service) { return {service.cluster_ip, service.protocol, service.port}; }
+ServiceKey key_of(const ServicePort& service) {
+    return {service.cluster_ip, service.protocol, service.port};
+}
 
 std::string describe(const ServicePort& service) {
     if (!service.name.empty()) return service.name;
@@ -43,9 +45,9 @@ using Services = std::vector<const ServicePort*>;
 
 // One change on its way to the kernel. Nothing in memory is touched until the kernel has taken it.
 struct Change {
-    std::vector<const ServicePort*> services;    // new or different
+    std::vector<const ServicePort*> services; // new or different
     std::vector<ServiceKey> removed;
-    std::map<std::string, int> hairpin_delta;    // address as hairpin key -> more or fewer users
+    std::map<std::string, int> hairpin_delta; // address as hairpin key -> more or fewer users
     std::set<std::string> new_chains;
     std::vector<ServiceElement> removed_elements;
     std::vector<ServiceElement> added_elements;
@@ -71,7 +73,8 @@ struct ServiceProxy::Impl {
     ProxyStats stats;
     mutable std::mutex mutex;
 
-    Impl(NetworkOptions chosen, linux::NetlinkSocket opened) : options(std::move(chosen)), socket(std::move(opened)) {}
+    Impl(NetworkOptions chosen, linux::NetlinkSocket opened)
+        : options(std::move(chosen)), socket(std::move(opened)) {}
 
     bool is_built_in(const ServiceKey& key) const;
     Known* find(const ServicePort& service, size_t position);
@@ -109,7 +112,8 @@ Result<std::unique_ptr<ServiceProxy>> ServiceProxy::open(const NetworkOptions& o
 }
 
 bool ServiceProxy::Impl::is_built_in(const ServiceKey& key) const {
-    return std::ranges::any_of(built_in, [&](const ServicePort& service) { return key_of(service) == key; });
+    return std::ranges::any_of(built_in,
+                               [&](const ServicePort& service) { return key_of(service) == key; });
 }
 
 ServiceProxy::Impl::Known* ServiceProxy::Impl::find(const ServicePort& service, size_t position) {
@@ -132,7 +136,8 @@ Result<Change> ServiceProxy::Impl::compare(const Services& services) {
         bool twice = old ? old->seen == generation : !fresh.insert(key_of(service)).second;
         if (twice)
             return fail(Code::invalid, fmt::format("service {}: another service has {} port {} too",
-                                                   describe(service), service.cluster_ip.to_string(), service.port));
+                                                   describe(service),
+                                                   service.cluster_ip.to_string(), service.port));
         if (old) {
             old->seen = generation;
             ++met;
@@ -156,26 +161,32 @@ Result<> ServiceProxy::Impl::check_fronts(const Change& change) const {
             bool taken = owner != fronts.end() && !leaving.contains(owner->second);
             if (!claimed.insert(front).second || taken)
                 return fail(Code::invalid,
-                            fmt::format("service {}: {} port {} is used by another service", describe(*service),
+                            fmt::format("service {}: {} port {} is used by another service",
+                                        describe(*service),
                                         front.of_node() ? "node" : front.address.to_string(),
                                         front.port));
         }
     return {};
 }
 
-void ServiceProxy::Impl::count_hairpins(Change& change, const ServicePort& service, int step) const {
+void ServiceProxy::Impl::count_hairpins(Change& change, const ServicePort& service,
+                                        int step) const {
     for (const Endpoint& endpoint : ready_endpoints(service)) {
-        bool pod_of_ours = options.pod_block.contains(endpoint.address) && endpoint.address != options.gateway();
+        bool pod_of_ours =
+            options.pod_block.contains(endpoint.address) && endpoint.address != options.gateway();
         if (pod_of_ours) change.hairpin_delta[hairpin_key(endpoint.address)] += step;
     }
 }
 
-void ServiceProxy::Impl::expand_one(Change& change, const ServicePort* before, const ServicePort* after) const {
-    ElementChanges elements = difference(before ? elements_of(*before) : std::vector<ServiceElement>{},
-                                         after ? elements_of(*after) : std::vector<ServiceElement>{});
+void ServiceProxy::Impl::expand_one(Change& change, const ServicePort* before,
+                                    const ServicePort* after) const {
+    ElementChanges elements =
+        difference(before ? elements_of(*before) : std::vector<ServiceElement>{},
+                   after ? elements_of(*after) : std::vector<ServiceElement>{});
     std::ranges::move(elements.removed, std::back_inserter(change.removed_elements));
     for (ServiceElement& element : elements.added) {
-        if (element.is_verdict() && !chains.contains(element.value)) change.new_chains.insert(element.value);
+        if (element.is_verdict() && !chains.contains(element.value))
+            change.new_chains.insert(element.value);
         change.added_elements.push_back(std::move(element));
     }
     if (before) count_hairpins(change, *before, -1);
@@ -184,7 +195,8 @@ void ServiceProxy::Impl::expand_one(Change& change, const ServicePort* before, c
 }
 
 void ServiceProxy::Impl::expand(Change& change) const {
-    for (const ServiceKey& key : change.removed) expand_one(change, &known.at(key).service, nullptr);
+    for (const ServiceKey& key : change.removed)
+        expand_one(change, &known.at(key).service, nullptr);
     for (const ServicePort* service : change.services) {
         auto old = known.find(key_of(*service));
         expand_one(change, old == known.end() ? nullptr : &old->second.service, service);
@@ -234,7 +246,8 @@ void ServiceProxy::Impl::remember(const Change& change) {
     stats.elements_changed = change.removed_elements.size() + change.added_elements.size();
 }
 
-// Services that ended while nobody watched: their fronts are only known from the elements they left.
+// Services that ended while nobody watched: their fronts are only known from the elements they
+// left.
 void add_vanished_fronts(Change& change, const std::vector<ServiceElement>& removed) {
     std::set<Front> present;
     for (const StaleFront& stale : change.stale) present.insert(stale.front);
@@ -254,14 +267,17 @@ Result<> ServiceProxy::Impl::adopt(const Services& services) {
     hairpin_users.clear();
     chains.clear();
     for (const nft::Chain& chain : TRY(nft::list_chains(socket, table_family)))
-        if (chain.table == options.table() && is_service_chain(chain.name)) chains.insert(chain.name);
+        if (chain.table == options.table() && is_service_chain(chain.name))
+            chains.insert(chain.name);
     Change change = TRY(compare(services));
     TRY(check_fronts(change));
     expand(change);
     std::vector<ServiceElement> present;
     for (const char* map : service_maps)
-        for (nft::Element& element : TRY(nft::list_elements(socket, table_family, options.table(), map)))
-            present.push_back({map, std::move(element.key), std::move(element.value) + element.chain});
+        for (nft::Element& element :
+             TRY(nft::list_elements(socket, table_family, options.table(), map)))
+            present.push_back(
+                {map, std::move(element.key), std::move(element.value) + element.chain});
     auto by_identity = [](const auto& a, const auto& b) { return a.identity() < b.identity(); };
     std::ranges::sort(present, by_identity);
     std::ranges::sort(change.added_elements, by_identity);
@@ -272,7 +288,8 @@ Result<> ServiceProxy::Impl::adopt(const Services& services) {
     nft::Batch extra(table_family, options.table());
     for (const nft::Element& element :
          TRY(nft::list_elements(socket, table_family, options.table(), names::hairpins)))
-        if (!change.hairpin_delta.contains(element.key)) extra.delete_element(names::hairpins, element.key);
+        if (!change.hairpin_delta.contains(element.key))
+            extra.delete_element(names::hairpins, element.key);
     TRY(commit(change));
     TRY(extra.commit(socket));
     remember(change);
@@ -319,10 +336,12 @@ Result<> ServiceProxy::apply(const std::vector<ServicePort>& services) {
     return with_context(impl_->apply(all), "service rules");
 }
 
-Result<> ServiceProxy::update(const std::vector<ServicePort>& changed, const std::vector<ServiceKey>& removed) {
+Result<> ServiceProxy::update(const std::vector<ServicePort>& changed,
+                              const std::vector<ServiceKey>& removed) {
     std::lock_guard lock(impl_->mutex);
     Impl& impl = *impl_;
-    if (!impl.adopted) return fail(Code::invalid, "service rules: update() before the first apply()");
+    if (!impl.adopted)
+        return fail(Code::invalid, "service rules: update() before the first apply()");
     Change change;
     std::set<ServiceKey> kept;
     for (const ServicePort& service : changed) {

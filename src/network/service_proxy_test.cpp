@@ -37,9 +37,11 @@ struct Cluster {
 
     Cluster() {
         for (int i = 0; i < 4; ++i)
-            address.push_back(network->attach({"pod" + std::to_string(i), netns[i].path(), {}}).value().address);
+            address.push_back(
+                network->attach({"pod" + std::to_string(i), netns[i].path(), {}}).value().address);
         for (int i = 0; i < 3; ++i)
-            servers.push_back(std::make_unique<Server>(netns[i].fd(), "web" + std::to_string(i), 80));
+            servers.push_back(
+                std::make_unique<Server>(netns[i].fd(), "web" + std::to_string(i), 80));
     }
     int client() const { return netns[3].fd(); }
     std::vector<Endpoint> webs(std::vector<int> which) const {
@@ -65,8 +67,10 @@ struct Cluster {
 TEST(ServiceProxy, GivenThreeEndpointsThenPodsAndTheNodeSeeAllOfThemAndTheClientsAddressIsKept) {
     Cluster c;
     ASSERT_TRUE(c.proxy->apply({service("10.96.0.50", 8080, c.webs({0, 1, 2}))}));
-    EXPECT_EQ(Cluster::answers(c.client(), ip("10.96.0.50"), 8080), (Names{"web0", "web1", "web2"}));
-    EXPECT_EQ(Cluster::answers(c.world.netns(), ip("10.96.0.50"), 8080), (Names{"web0", "web1", "web2"}));
+    EXPECT_EQ(Cluster::answers(c.client(), ip("10.96.0.50"), 8080),
+              (Names{"web0", "web1", "web2"}));
+    EXPECT_EQ(Cluster::answers(c.world.netns(), ip("10.96.0.50"), 8080),
+              (Names{"web0", "web1", "web2"}));
     std::string text = ask(c.client(), ip("10.96.0.50"), 8080);
     EXPECT_EQ(text.substr(text.find(' ') + 1), c.address[3].to_string());
 }
@@ -75,7 +79,8 @@ TEST(ServiceProxy, GivenAPodThatIsItsServicesOnlyEndpointThenItReachesItself) {
     Cluster c;
     ASSERT_TRUE(c.proxy->apply({service("10.96.0.50", 80, c.webs({0}))}));
     EXPECT_EQ(ask(c.netns[0].fd(), ip("10.96.0.50"), 80), "web0 10.244.0.1");
-    EXPECT_EQ(ask(c.netns[1].fd(), ip("10.96.0.50"), 80), "web0 10.244.0.3") << "others keep their address";
+    EXPECT_EQ(ask(c.netns[1].fd(), ip("10.96.0.50"), 80), "web0 10.244.0.3")
+        << "others keep their address";
 }
 
 TEST(ServiceProxy, GivenANodePortThenEveryAddressOfTheNodeHasItAlsoLoopback) {
@@ -85,7 +90,8 @@ TEST(ServiceProxy, GivenANodePortThenEveryAddressOfTheNodeHasItAlsoLoopback) {
     ASSERT_TRUE(c.proxy->apply({web}));
     EXPECT_EQ(Cluster::answers(c.world.netns(), ip("127.0.0.1"), 30080), (Names{"web0", "web1"}));
     EXPECT_EQ(Cluster::answers(c.client(), c.options.gateway(), 30080), (Names{"web0", "web1"}));
-    EXPECT_EQ(ask(c.client(), c.address[0], 30080), "error: Connection refused") << "a pod's address is no node's";
+    EXPECT_EQ(ask(c.client(), c.address[0], 30080), "error: Connection refused")
+        << "a pod's address is no node's";
     web.node_port = 0;
     ASSERT_TRUE(c.proxy->apply({web}));
     EXPECT_EQ(ask(c.world.netns(), ip("127.0.0.1"), 30080), "error: Connection refused");
@@ -110,7 +116,8 @@ TEST(ServiceProxy, GivenNoReadyEndpointOrNoServiceThenConnectionsAreRefusedAtOnc
     EXPECT_EQ(errno, ECONNREFUSED) << "ICMP port unreachable";
 }
 
-TEST(ServiceProxy, GivenARemovedEndpointWhenApplyHasReturnedThenNoNewConnectionGoesThereAndOldOnesGoOn) {
+TEST(ServiceProxy,
+     GivenARemovedEndpointWhenApplyHasReturnedThenNoNewConnectionGoesThereAndOldOnesGoOn) {
     Cluster c;
     Server late(c.netns[0].fd(), "old", 81);
     ASSERT_TRUE(c.proxy->apply({service("10.96.0.50", 80, c.webs({0, 1, 2}))}));
@@ -148,7 +155,8 @@ TEST(ServiceProxy, GivenAUdpClientThatKeepsItsPortWhenItsEndpointGoesThenItIsSen
     ASSERT_TRUE(c.proxy->apply({}));
     auto connections = linux::ConntrackSocket::open()->list(IPPROTO_UDP).value();
     EXPECT_TRUE(std::ranges::none_of(connections, [&](const linux::Connection& connection) {
-        return connection.original.destination == ip("10.96.0.50") || connection.original.destination_port == 30053;
+        return connection.original.destination == ip("10.96.0.50") ||
+               connection.original.destination_port == 30053;
     }));
 }
 
@@ -164,7 +172,8 @@ TEST(ServiceProxy, GivenClientAffinityThenAClientStaysUntilItsEndpointGoes) {
     EXPECT_EQ(by_node_port.size(), 1u);
     std::vector<Endpoint> others;
     for (int i = 0; i < 3; ++i)
-        if (!first.contains("web" + std::to_string(i))) others.push_back({c.address[static_cast<size_t>(i)], 80});
+        if (!first.contains("web" + std::to_string(i)))
+            others.push_back({c.address[static_cast<size_t>(i)], 80});
     web.endpoints = others;
     ASSERT_TRUE(c.proxy->apply({web}));
     Names second = Cluster::answers(c.client(), ip("10.96.0.50"), 80);
@@ -193,7 +202,8 @@ TEST(ServiceProxy, GivenTheDnsServiceThenItsPortLeadsToTheGatewayWhateverTheServ
 
 TEST(ServiceProxy, GivenAProcessThatEndedWhenOpenedAgainThenOnlyTheDifferenceIsChanged) {
     Cluster c;
-    auto web = service("10.96.0.50", 80, c.webs({0, 1})), gone = service("10.96.0.51", 80, c.webs({2}));
+    auto web = service("10.96.0.50", 80, c.webs({0, 1})),
+         gone = service("10.96.0.51", 80, c.webs({2}));
     ASSERT_TRUE(c.proxy->apply({web, gone}));
     std::string before = output_of({"nft", "list", "ruleset"});
     c.proxy = ServiceProxy::open(c.options).value(); // as kill -9: nothing is undone
@@ -211,7 +221,8 @@ TEST(ServiceProxy, GivenAProcessThatEndedWhenOpenedAgainThenOnlyTheDifferenceIsC
 
 TEST(ServiceProxy, GivenAFlushedRulesetWhenTheNextChangeComesThenEverythingIsMadeAgain) {
     Cluster c;
-    auto web = service("10.96.0.50", 80, c.webs({0})), other = service("10.96.0.51", 80, c.webs({1}));
+    auto web = service("10.96.0.50", 80, c.webs({0})),
+         other = service("10.96.0.51", 80, c.webs({1}));
     ASSERT_TRUE(c.proxy->apply({web, other}));
     ASSERT_EQ(output_of({"nft", "flush", "ruleset"}), "");
     other.endpoints = c.webs({2});
@@ -222,7 +233,8 @@ TEST(ServiceProxy, GivenAFlushedRulesetWhenTheNextChangeComesThenEverythingIsMad
 
 TEST(ServiceProxy, GivenTwoServicesWithOneAddressOrNodePortThenTheSecondIsNamedAndNothingChanges) {
     Cluster c;
-    auto web = service("10.96.0.50", 80, c.webs({0})), other = service("10.96.0.51", 80, c.webs({1}));
+    auto web = service("10.96.0.50", 80, c.webs({0})),
+         other = service("10.96.0.51", 80, c.webs({1}));
     web.node_port = other.node_port = 30080;
     other.name = "default/other";
     auto refused = c.proxy->apply({web, other});
@@ -234,7 +246,8 @@ TEST(ServiceProxy, GivenTwoServicesWithOneAddressOrNodePortThenTheSecondIsNamedA
     EXPECT_EQ(c.elements(names::node_ports), 0u);
     ASSERT_TRUE(c.proxy->apply({web}));
     EXPECT_FALSE(c.proxy->update({other}, {}));
-    ASSERT_TRUE(c.proxy->update({other}, {{web.cluster_ip, Protocol::tcp, 80}})) << "the port moves in one step";
+    ASSERT_TRUE(c.proxy->update({other}, {{web.cluster_ip, Protocol::tcp, 80}}))
+        << "the port moves in one step";
     EXPECT_EQ(ask(c.world.netns(), ip("127.0.0.1"), 30080), "web1 10.244.0.1");
 }
 
@@ -268,22 +281,25 @@ TEST(ServiceProxy, GivenTheRulesWhenNftListsThemThenItReadsWhatWeMeant) {
     web.node_port = 30080;
     ASSERT_TRUE(c.proxy->apply({web, service("10.96.0.51", 443, c.webs({2}))}));
     std::string text = output_of({"nft", "list", "table", "ip", "cloudlet-test1"});
-    for (const char* wanted : {"ip daddr . meta l4proto . th dport vmap @services", "10.96.0.50 . tcp . 80 : goto c64s",
-                               "10.96.0.51 . tcp . 443 : goto c1", "tcp . 30080 : goto n64s",
-                               "10.96.0.51 . tcp . 443 . 0x00000000 : 10.244.0.4 . 80",
-                               "type nat hook prerouting priority dstnat; policy accept;",
-                               "type nat hook output priority -100; policy accept;",
-                               "type nat hook postrouting priority srcnat; policy accept;",
-                               "ip daddr 10.96.0.0/16 reject with tcp reset",
-                               "fib daddr type != local return", "jhash ip saddr mod 64 seed 0x636c6f75 map @endpoints",
-                               "dnat ip to meta l4proto . th dport map @host_ports_any"})
+    for (const char* wanted :
+         {"ip daddr . meta l4proto . th dport vmap @services", "10.96.0.50 . tcp . 80 : goto c64s",
+          "10.96.0.51 . tcp . 443 : goto c1", "tcp . 30080 : goto n64s",
+          "10.96.0.51 . tcp . 443 . 0x00000000 : 10.244.0.4 . 80",
+          "type nat hook prerouting priority dstnat; policy accept;",
+          "type nat hook output priority -100; policy accept;",
+          "type nat hook postrouting priority srcnat; policy accept;",
+          "ip daddr 10.96.0.0/16 reject with tcp reset", "fib daddr type != local return",
+          "jhash ip saddr mod 64 seed 0x636c6f75 map @endpoints",
+          "dnat ip to meta l4proto . th dport map @host_ports_any"})
         EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
     EXPECT_EQ(text.find("invalid"), std::string::npos) << text;
 }
 
 TEST(ServiceRules, GivenTheSameEndpointsInAnotherOrderThenTheElementsAreEqual) {
-    auto one = service("10.96.0.50", 80, {{ip("10.0.0.1"), 1}, {ip("10.0.0.2"), 1}, {ip("10.0.0.9"), 1, false}});
-    auto two = service("10.96.0.50", 80, {{ip("10.0.0.2"), 1}, {ip("10.0.0.1"), 1}, {ip("10.0.0.1"), 1}});
+    auto one = service("10.96.0.50", 80,
+                       {{ip("10.0.0.1"), 1}, {ip("10.0.0.2"), 1}, {ip("10.0.0.9"), 1, false}});
+    auto two =
+        service("10.96.0.50", 80, {{ip("10.0.0.2"), 1}, {ip("10.0.0.1"), 1}, {ip("10.0.0.1"), 1}});
     auto changes = difference(elements_of(one), elements_of(two));
     EXPECT_TRUE(changes.added.empty());
     EXPECT_TRUE(changes.removed.empty());
@@ -324,7 +340,8 @@ TEST(ServiceRules, GivenChainNamesThenOnlyOursAreRead) {
     EXPECT_EQ(chain_name(false, 3, false), "c3");
     EXPECT_EQ(chain_name(true, 64, true), "n64s");
     for (const char* name : {"c1", "n12", "c256s"}) EXPECT_TRUE(is_service_chain(name)) << name;
-    for (const char* name : {"c", "c0", "cs", "cx", "guard", "c3_", "c3ss", "c3x", "layout_1", "n", ""})
+    for (const char* name :
+         {"c", "c0", "cs", "cx", "guard", "c3_", "c3ss", "c3x", "layout_1", "n", ""})
         EXPECT_FALSE(is_service_chain(name)) << name;
 }
 

@@ -10,20 +10,25 @@ using nft::reg;
 
 namespace {
 
-constexpr uint32_t client_seed = 0x636c6f75; // the same on every node, so that a client may change nodes
+constexpr uint32_t client_seed =
+    0x636c6f75; // the same on every node, so that a client may change nodes
 
 // Enough places that each of `endpoints` gets about its share.
 size_t place_count(size_t endpoints) { return endpoints <= 16 ? 64 : endpoints <= 64 ? 256 : 1024; }
 
 uint64_t score(const Endpoint& endpoint, size_t place) {
-    uint64_t x = (uint64_t{endpoint.address.value} << 16 | endpoint.port) ^ (place + 1) * 0x9E3779B97F4A7C15ULL;
-    for (uint64_t factor : {0xBF58476D1CE4E5B9ULL, 0x94D049BB133111EBULL}) x = (x ^ x >> 30) * factor; // splitmix64
+    uint64_t x = (uint64_t{endpoint.address.value} << 16 | endpoint.port) ^
+                 (place + 1) * 0x9E3779B97F4A7C15ULL;
+    for (uint64_t factor : {0xBF58476D1CE4E5B9ULL, 0x94D049BB133111EBULL})
+        x = (x ^ x >> 30) * factor; // splitmix64
     return x ^ x >> 31;
 }
 
 } // namespace
 
-bool ServiceElement::is_verdict() const { return map == names::services || map == names::node_ports; }
+bool ServiceElement::is_verdict() const {
+    return map == names::services || map == names::node_ports;
+}
 
 std::vector<Endpoint> ready_endpoints(const ServicePort& service) {
     std::vector<Endpoint> ready;
@@ -36,8 +41,10 @@ std::vector<Endpoint> ready_endpoints(const ServicePort& service) {
 
 std::vector<Front> fronts_of(const ServicePort& service) {
     std::vector<Front> fronts;
-    if (!service.cluster_ip.is_unspecified()) fronts.push_back({service.cluster_ip, service.protocol, service.port});
-    for (Ipv4 address : service.external_ips) fronts.push_back({address, service.protocol, service.port});
+    if (!service.cluster_ip.is_unspecified())
+        fronts.push_back({service.cluster_ip, service.protocol, service.port});
+    for (Ipv4 address : service.external_ips)
+        fronts.push_back({address, service.protocol, service.port});
     if (service.node_port != 0) fronts.push_back({Ipv4{}, service.protocol, service.node_port});
     return fronts;
 }
@@ -57,11 +64,13 @@ std::vector<ServiceElement> elements_of(const ServicePort& service) {
     std::vector<ServiceElement> elements;
     if (places.empty()) return elements;
     for (const Front& front : fronts_of(service)) {
-        elements.push_back({front.of_node() ? names::node_ports : names::services, front_key(front),
-                            chain_name(front.of_node(), places.size(), service.affinity > Duration{})});
+        elements.push_back(
+            {front.of_node() ? names::node_ports : names::services, front_key(front),
+             chain_name(front.of_node(), places.size(), service.affinity > Duration{})});
         const char* map = front.of_node() ? names::node_endpoints : names::endpoints;
         for (uint32_t i = 0; i < places.size(); ++i)
-            elements.push_back({map, endpoint_key(front, i), target_value(places[i].address, places[i].port)});
+            elements.push_back(
+                {map, endpoint_key(front, i), target_value(places[i].address, places[i].port)});
     }
     std::sort(elements.begin(), elements.end(),
               [](const auto& a, const auto& b) { return a.identity() < b.identity(); });
@@ -76,7 +85,8 @@ ElementChanges difference(const std::vector<ServiceElement>& old_elements,
     while (before != old_elements.end() || after != new_elements.end()) {
         bool only_old = after == new_elements.end() ||
                         (before != old_elements.end() && before->identity() < after->identity());
-        bool only_new = !only_old && (before == old_elements.end() || after->identity() < before->identity());
+        bool only_new =
+            !only_old && (before == old_elements.end() || after->identity() < before->identity());
         bool changed = !only_old && !only_new && before->value != after->value;
         if (only_old || changed) changes.removed.push_back(*before);
         if (only_new || changed) changes.added.push_back(*after);
@@ -131,11 +141,12 @@ void add_service_chain(nft::Batch& batch, const std::string& name) {
     else
         draw.load_random(meaning->places, reg(number));
     batch.add_rule(name, draw.map(map, reg(0), reg(8)).dnat(reg(8), reg(9)));
-    // A packet that is between the two lookups when the service shrinks may have drawn a number that is
-    // gone: the second rule takes place 0, which is there as long as there is any.
+    // A packet that is between the two lookups when the service shrinks may have drawn a number
+    // that is gone: the second rule takes place 0, which is there as long as there is any.
     nft::Expressions first;
     number = load_front(first, meaning->of_node);
-    batch.add_rule(name, first.load_random(1, reg(number)).map(map, reg(0), reg(8)).dnat(reg(8), reg(9)));
+    batch.add_rule(name,
+                   first.load_random(1, reg(number)).map(map, reg(0), reg(8)).dnat(reg(8), reg(9)));
 }
 
 } // namespace cloudlet::network

@@ -1,5 +1,6 @@
 #pragma once
-// The pure part of the service proxy: which elements and chains a service port needs. No kernel here.
+// The pure part of the service proxy: which elements and chains a service port needs. No kernel
+// here.
 
 #include <string>
 #include <utility>
@@ -22,8 +23,8 @@ struct ServiceElement {
 };
 
 /// The maps that hold services; endpoints first.
-inline constexpr const char* service_maps[] = {names::endpoints, names::node_endpoints, names::services,
-                                               names::node_ports};
+inline constexpr const char* service_maps[] = {names::endpoints, names::node_endpoints,
+                                               names::services, names::node_ports};
 
 /// The ready endpoints, sorted and without repetitions.
 std::vector<Endpoint> ready_endpoints(const ServicePort& service);
@@ -31,10 +32,10 @@ std::vector<Endpoint> ready_endpoints(const ServicePort& service);
 /// Where the service is reached: cluster IP, external IPs, node port.
 std::vector<Front> fronts_of(const ServicePort& service);
 
-/// What stands at the numbers 0, 1, ... of the service's endpoint map. Without client affinity: every
-/// ready endpoint once. With it: 64, 256 or 1024 places, and each goes to the endpoint that scores
-/// highest for it (rendezvous hashing, Thaler and Ravishankar 1998), so that a change of one endpoint
-/// moves only the clients that it concerns.
+/// What stands at the numbers 0, 1, ... of the service's endpoint map. Without client affinity:
+/// every ready endpoint once. With it: 64, 256 or 1024 places, and each goes to the endpoint that
+/// scores highest for it (rendezvous hashing, Thaler and Ravishankar 1998), so that a change of one
+/// endpoint moves only the clients that it concerns.
 std::vector<Endpoint> places_of(const ServicePort& service);
 
 /// Every element of the service, sorted by identity; none when no endpoint is ready.

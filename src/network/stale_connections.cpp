@@ -17,7 +17,8 @@ using FrontMap = std::map<Front, const std::set<Target>*>;
 std::set<Target> targets_of(const ServicePort* service) {
     std::set<Target> targets;
     if (service)
-        for (const Endpoint& endpoint : ready_endpoints(*service)) targets.insert({endpoint.address, endpoint.port});
+        for (const Endpoint& endpoint : ready_endpoints(*service))
+            targets.insert({endpoint.address, endpoint.port});
     return targets;
 }
 
@@ -26,7 +27,8 @@ const std::set<Target>* allowed(const FrontMap& fronts, const linux::Connection&
                                 const std::set<Ipv4>& node_addresses) {
     Ipv4 destination = connection.original.destination;
     uint16_t port = connection.original.destination_port;
-    if (auto direct = fronts.find({destination, Protocol::udp, port}); direct != fronts.end()) return direct->second;
+    if (auto direct = fronts.find({destination, Protocol::udp, port}); direct != fronts.end())
+        return direct->second;
     bool local = destination.is_loopback() || node_addresses.contains(destination);
     auto node = fronts.find({Ipv4{}, Protocol::udp, port});
     return local && node != fronts.end() ? node->second : nullptr;
@@ -36,7 +38,8 @@ Result<> forget_udp(const FrontMap& fronts) {
     auto connections = TRY(linux::ConntrackSocket::open());
     auto routes = TRY(linux::RouteSocket::open());
     std::set<Ipv4> node_addresses;
-    for (const linux::Address& address : TRY(routes.addresses())) node_addresses.insert(address.address);
+    for (const linux::Address& address : TRY(routes.addresses()))
+        node_addresses.insert(address.address);
     for (const linux::Connection& connection : TRY(connections.list(IPPROTO_UDP))) {
         const std::set<Target>* endpoints = allowed(fronts, connection, node_addresses);
         Target server{connection.reply.source, connection.reply.source_port};
@@ -47,7 +50,8 @@ Result<> forget_udp(const FrontMap& fronts) {
 
 } // namespace
 
-void add_stale_fronts(std::vector<StaleFront>& stale, const ServicePort* before, const ServicePort* after) {
+void add_stale_fronts(std::vector<StaleFront>& stale, const ServicePort* before,
+                      const ServicePort* after) {
     if ((before ? before : after)->protocol != Protocol::udp) return;
     std::set<Target> old_targets = targets_of(before), new_targets = targets_of(after);
     bool lost = !std::ranges::includes(new_targets, old_targets);

@@ -16,11 +16,13 @@ struct StaleFront {
     std::set<Target> endpoints;
 };
 
-/// Adds the UDP fronts of the change from `before` to `after` (either may be null) that may have stale
-/// connections: those that lost an endpoint, and those that had none.
-void add_stale_fronts(std::vector<StaleFront>& stale, const ServicePort* before, const ServicePort* after);
+/// Adds the UDP fronts of the change from `before` to `after` (either may be null) that may have
+/// stale connections: those that lost an endpoint, and those that had none.
+void add_stale_fronts(std::vector<StaleFront>& stale, const ServicePort* before,
+                      const ServicePort* after);
 
-/// Makes the kernel forget UDP connections from one of these fronts to what is not among its endpoints.
+/// Makes the kernel forget UDP connections from one of these fronts to what is not among its
+/// endpoints.
 Result<> forget_stale(const std::vector<StaleFront>& stale);
 
 } // namespace cloudlet::network

@@ -93,7 +93,8 @@ inline bool bind_to(int fd, Ipv4 address, uint16_t port) {
 class Server {
 public:
     Server(int netns, std::string name, uint16_t port)
-        : name_(std::move(name)), tcp_(socket_in(netns, SOCK_STREAM)), udp_(socket_in(netns, SOCK_DGRAM)) {
+        : name_(std::move(name)), tcp_(socket_in(netns, SOCK_STREAM)),
+          udp_(socket_in(netns, SOCK_DGRAM)) {
         EXPECT_TRUE(bind_to(tcp_.get(), Ipv4{}, port) && ::listen(tcp_.get(), 128) == 0);
         EXPECT_TRUE(bind_to(udp_.get(), Ipv4{}, port));
         stop_ = io::make_pipe().value();
@@ -109,19 +110,23 @@ private:
         return name_ + " " + Ipv4{ntohl(peer.sin_addr.s_addr)}.to_string();
     }
     void serve() {
-        pollfd events[] = {{stop_.read_end.get(), POLLIN, 0}, {tcp_.get(), POLLIN, 0}, {udp_.get(), POLLIN, 0}};
+        pollfd events[] = {
+            {stop_.read_end.get(), POLLIN, 0}, {tcp_.get(), POLLIN, 0}, {udp_.get(), POLLIN, 0}};
         while (::poll(events, 3, -1) >= 0 && !(events[0].revents & (POLLIN | POLLHUP))) {
             sockaddr_in peer{};
             socklen_t size = sizeof peer;
             if (events[1].revents & POLLIN) {
-                io::UniqueFd client(::accept4(tcp_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
+                io::UniqueFd client(
+                    ::accept4(tcp_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
                 (void)io::write_all(client.get(), answer(peer));
             }
             char byte;
             if ((events[2].revents & POLLIN) &&
-                ::recvfrom(udp_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &size) >= 0) {
+                ::recvfrom(udp_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &size) >=
+                    0) {
                 std::string text = answer(peer);
-                ::sendto(udp_.get(), text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&peer), size);
+                ::sendto(udp_.get(), text.data(), text.size(), 0,
+                         reinterpret_cast<sockaddr*>(&peer), size);
             }
         }
     }
@@ -157,7 +162,8 @@ public:
             return std::string("error: ") + std::strerror(errno);
         char buffer[200];
         ssize_t count = ::recv(fd_.get(), buffer, sizeof buffer, 0);
-        return count < 0 ? std::string("error: ") + std::strerror(errno) : std::string(buffer, count);
+        return count < 0 ? std::string("error: ") + std::strerror(errno)
+                         : std::string(buffer, count);
     }
 
 private:

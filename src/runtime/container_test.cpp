@@ -1,6 +1,7 @@
 // What a container sees and cannot do: namespaces, mounts, limits, credentials, and the escapes.
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -147,6 +148,26 @@ TEST(Container, AReadOnlyBindIsReadOnlyInItsWholeTree) {
     world.run(spec);
     EXPECT_TRUE(linux::unmount(volume + "/inner"));
     EXPECT_EQ(world.output(), "no\nno\nyes\n");
+}
+
+TEST(Container, ASharedBindShowsItsMountsOnTheHostAndOthersDoNot) {
+    World world;
+    const std::string volume = world.folder() + "/volume";
+    ASSERT_TRUE(io::make_directories(volume));
+    ASSERT_TRUE(linux::mount_filesystem("tmpfs", "tmpfs", volume, 0, "size=64k"));
+    ASSERT_EQ(mount(nullptr, volume.c_str(), nullptr, MS_SHARED, nullptr), 0);
+    Spec spec = world.shell("mkdir /s/in /s/private; mount -t tmpfs none /s/in && "
+                            "mount -t tmpfs none /p/private && echo mounted");
+    spec.process.capabilities = Capabilities::of(linux::CapabilitySet::all());
+    spec.seccomp.reset();
+    spec.rootfs_propagation = "rshared";
+    spec.mounts.push_back({"/s", "bind", volume, {"rbind", "rshared"}});
+    spec.mounts.push_back({"/p", "bind", volume, {"rbind"}});
+    world.run(spec);
+    EXPECT_EQ(world.output(), "mounted\n");
+    EXPECT_TRUE(linux::is_mount_point(volume + "/in").value());
+    EXPECT_FALSE(linux::is_mount_point(volume + "/private").value());
+    EXPECT_TRUE(linux::unmount_all(volume));
 }
 
 TEST(Container, CapabilitiesSeccompAndNoNewPrivilegesShowInItsStatus) {

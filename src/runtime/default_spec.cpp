@@ -1,5 +1,10 @@
 #include "cloudlet/runtime/spec.h"
 
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "cloudlet/io/file.h"
 #include "default_devices.h"
 
 namespace cloudlet::runtime {
@@ -54,6 +59,10 @@ Spec default_spec() {
     for (const linux::DeviceRule& rule : default_device_rules())
         spec.resources.devices->push_back(rule);
     spec.masked_paths.assign(std::begin(kMasked), std::end(kMasked));
+    for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+        std::string path = fmt::format("/sys/devices/system/cpu/cpu{}/thermal_throttle", cpu);
+        if (io::exists(path)) spec.masked_paths.push_back(std::move(path));
+    }
     spec.read_only_paths.assign(std::begin(kReadOnly), std::end(kReadOnly));
     spec.seccomp = linux::default_seccomp_profile(capabilities);
     return spec;

@@ -17,16 +17,16 @@ namespace {
 using linux::NamespaceKind;
 
 // The propagation that our copy of the host's mounts gets before anything else happens. `slave`
-// lets mounts of the host in and none out; the rest is for those who ask.
+// lets mounts of the host in and none out.
 Result<uint64_t> propagation_flags(const std::string& name) {
     if (name.empty() || name == "slave" || name == "rslave") return MS_SLAVE | MS_REC;
     if (name == "private" || name == "rprivate") return MS_PRIVATE | MS_REC;
-    if (name == "shared" || name == "rshared") return MS_SHARED | MS_REC;
-    if (name == "unbindable" || name == "runbindable") return MS_UNBINDABLE | MS_REC;
-    return fail(Code::invalid,
-                fmt::format("linux.rootfsPropagation \"{}\" is none of private, slave, shared, "
-                            "unbindable",
-                            name));
+    // A shared root is only asked for so that binds may be shared; those take their source from the
+    // launcher's mount namespace (CL_MOUNT_HOST_PEER), and the root itself can stay a slave.
+    if (name == "shared" || name == "rshared") return MS_SLAVE | MS_REC;
+    return fail(
+        Code::invalid,
+        fmt::format("linux.rootfsPropagation \"{}\" is none of private, slave, shared", name));
 }
 
 // New namespaces are made at birth, except the cgroup one, which must come after we were moved; a

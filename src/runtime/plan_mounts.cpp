@@ -103,6 +103,10 @@ private:
         cl_op_mount op = base(target, options);
         op.flags |= CL_MOUNT_BIND | (options.recursive ? CL_MOUNT_RECURSIVE : 0u) |
                     (on_proc ? CL_MOUNT_ON_PROC : 0u);
+        if (options.propagation == MS_SHARED) {
+            op.flags |= CL_MOUNT_HOST_PEER;
+            writer_.header().flags |= CL_PLAN_HOST_MOUNTS;
+        }
         op.source = writer_.string(absolute ? mount.source : context_.bundle + "/" + mount.source);
         writer_.add(CL_OP_MOUNT, op);
         return {};

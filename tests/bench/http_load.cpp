@@ -1,5 +1,5 @@
-// A load generator: some connections, each sending one request after the other for a while. It drives
-// our API and etcd's gateway in the same way, so that their rates compare.
+// A load generator: some connections, each sending one request after the other for a while. It
+// drives our API and etcd's gateway in the same way, so that their rates compare.
 //
 //   http_load create|get|etcd-put URL CONNECTIONS SECONDS [CA_FILE TOKEN_FILE]
 //
@@ -31,7 +31,8 @@ struct Load {
     net::ClientOptions options;
     net::Headers headers;
     std::chrono::steady_clock::time_point end;
-    std::string run = std::to_string(std::chrono::system_clock::now().time_since_epoch().count() / 1000);
+    std::string run =
+        std::to_string(std::chrono::system_clock::now().time_since_epoch().count() / 1000);
 };
 
 struct Tally {
@@ -45,17 +46,20 @@ net::Request make_request(const Load& load, size_t worker, size_t count) {
     request.headers = load.headers;
     std::string name = fmt::format("load-{}-{}-{}", load.run, worker, count);
     if (load.kind == "get") {
-        request.target = fmt::format("/api/v1/namespaces/default/configmaps/load-get-{}", count % objects_to_get);
+        request.target = fmt::format("/api/v1/namespaces/default/configmaps/load-get-{}",
+                                     count % objects_to_get);
     } else if (load.kind == "create") {
         request.method = "POST";
         request.target = "/api/v1/namespaces/default/configmaps";
         request.headers.set("Content-Type", "application/json");
-        request.body = fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}},"data":{{"v":"{}"}}}})",
-                                   name, std::string(value_size - 160, 'x'));
+        request.body = fmt::format(
+            R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}},"data":{{"v":"{}"}}}})",
+            name, std::string(value_size - 160, 'x'));
     } else {
         request.method = "POST";
         request.target = "/v3/kv/put";
-        request.body = fmt::format(R"({{"key":"{}","value":"{}"}})", to_base64("/registry/configmaps/default/" + name),
+        request.body = fmt::format(R"({{"key":"{}","value":"{}"}})",
+                                   to_base64("/registry/configmaps/default/" + name),
                                    to_base64(std::string(value_size, 'x')));
     }
     return request;
@@ -76,7 +80,8 @@ void work(const Load& load, size_t worker, Tally& tally) {
             tally.milliseconds.push_back(took.count());
             continue;
         }
-        if (!tally.failed++) tally.first_failure = answer ? answer->body : answer.error().to_string();
+        if (!tally.failed++)
+            tally.first_failure = answer ? answer->body : answer.error().to_string();
         if (tally.failed > 100) return;
     }
 }
@@ -99,7 +104,9 @@ bool prepare(const Load& load) {
 
 int run(int argc, char** argv) {
     if (argc < 5) {
-        std::fprintf(stderr, "usage: http_load create|get|etcd-put URL CONNECTIONS SECONDS [CA_FILE TOKEN_FILE]\n");
+        std::fprintf(
+            stderr,
+            "usage: http_load create|get|etcd-put URL CONNECTIONS SECONDS [CA_FILE TOKEN_FILE]\n");
         return 2;
     }
     Load load;
@@ -117,19 +124,23 @@ int run(int argc, char** argv) {
     load.end = begin + std::chrono::milliseconds(static_cast<int64_t>(std::atof(argv[4]) * 1000));
     std::vector<Tally> tallies(std::strtoul(argv[3], nullptr, 10));
     std::vector<std::thread> threads;
-    for (size_t i = 0; i < tallies.size(); ++i) threads.emplace_back([&, i] { work(load, i, tallies[i]); });
+    for (size_t i = 0; i < tallies.size(); ++i)
+        threads.emplace_back([&, i] { work(load, i, tallies[i]); });
     for (auto& thread : threads) thread.join();
     std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
 
     Tally all;
     for (auto& tally : tallies) {
-        all.milliseconds.insert(all.milliseconds.end(), tally.milliseconds.begin(), tally.milliseconds.end());
+        all.milliseconds.insert(all.milliseconds.end(), tally.milliseconds.begin(),
+                                tally.milliseconds.end());
         all.failed += tally.failed;
         if (all.first_failure.empty()) all.first_failure = tally.first_failure;
     }
     std::sort(all.milliseconds.begin(), all.milliseconds.end());
     auto at = [&](double part) {
-        return all.milliseconds.empty() ? 0 : all.milliseconds[static_cast<size_t>(part * double(all.milliseconds.size() - 1))];
+        return all.milliseconds.empty() ? 0
+                                        : all.milliseconds[static_cast<size_t>(
+                                              part * double(all.milliseconds.size() - 1))];
     };
     if (all.failed) std::fprintf(stderr, "http_load: %s\n", all.first_failure.c_str());
     fmt::print("{{\"rate\":{:.0f},\"p50\":{:.2f},\"p99\":{:.2f},\"failed\":{}}}\n",

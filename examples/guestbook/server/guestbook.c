@@ -3,7 +3,8 @@
  *
  *   guestbook web             the page; reads TITLE, COLOUR, VERSION, STORE (host:port), TOKEN_FILE
  *   guestbook store           keeps the lines; reads DATA (a folder), TOKEN_FILE
- *   guestbook ask URL SECONDS asks again and again; prints who answered and how many requests failed
+ *   guestbook ask URL SECONDS asks again and again; prints who answered and how many requests
+ * failed
  *
  * One thread, one connection at a time is enough here: requests are small and answered at once. On
  * SIGTERM it stops accepting, answers what the kernel has already accepted, and exits with 0. */
@@ -38,7 +39,8 @@ static const char* setting(const char* name, const char* otherwise) {
     return value && *value ? value : otherwise;
 }
 
-/* The shared secret, read at each use so that a changed Secret is followed; "" when there is none. */
+/* The shared secret, read at each use so that a changed Secret is followed; "" when there is none.
+ */
 static void read_token(char token[TOKEN_MAX]) {
     token[0] = 0;
     FILE* file = fopen(setting("TOKEN_FILE", "/etc/guestbook/token"), "r");
@@ -102,9 +104,10 @@ static long receive_message(int fd, char* message) {
 
 static void respond(int fd, int status, const char* type, const char* body) {
     char head[256];
-    int size = snprintf(head, sizeof head,
-                        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-                        status, status == 200 ? "OK" : "Error", type, strlen(body));
+    int size = snprintf(
+        head, sizeof head,
+        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+        status, status == 200 ? "OK" : "Error", type, strlen(body));
     if (!send_all(fd, head, (size_t)size)) send_all(fd, body, strlen(body));
 }
 
@@ -114,9 +117,10 @@ static int ask_store(const char* method, const char* line, char* answer, const c
     read_token(token);
     int fd = connect_to(setting("STORE", "guestbook-store:8081"));
     if (fd < 0) return -1;
-    int size = snprintf(request, sizeof request,
-                        "%s /lines HTTP/1.1\r\nHost: store\r\nX-Token: %s\r\nContent-Length: %zu\r\n\r\n%s",
-                        method, token, strlen(line), line);
+    int size = snprintf(
+        request, sizeof request,
+        "%s /lines HTTP/1.1\r\nHost: store\r\nX-Token: %s\r\nContent-Length: %zu\r\n\r\n%s", method,
+        token, strlen(line), line);
     int status = -1;
     if (!send_all(fd, request, (size_t)size) && receive_message(fd, answer) > 0 &&
         sscanf(answer, "HTTP/1.1 %d", &status) == 1)
@@ -128,7 +132,10 @@ static int ask_store(const char* method, const char* line, char* answer, const c
 static void append_escaped(char* out, size_t room, const char* text) {
     size_t at = strlen(out);
     for (; *text && at + 8 < room; ++text) {
-        const char* escaped = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : NULL;
+        const char* escaped = *text == '<'   ? "&lt;"
+                              : *text == '>' ? "&gt;"
+                              : *text == '&' ? "&amp;"
+                                             : NULL;
         if (escaped)
             at += (size_t)snprintf(out + at, room - at, "%s", escaped);
         else
@@ -142,16 +149,21 @@ static void page(int fd, const char* host) {
     const char* lines = "";
     int status = ask_store("GET", "", answer, &lines);
     if (status != 200) {
-        respond(fd, 502, "text/plain", "the store does not answer; the lines are safe there, try again\n");
+        respond(fd, 502, "text/plain",
+                "the store does not answer; the lines are safe there, try again\n");
         return;
     }
     snprintf(html, sizeof html,
-             "<!doctype html><title>%s</title><style>body{font:16px sans-serif;margin:3em;border-top:8px solid %s}"
-             "</style><h1>%s</h1><form method=post><input name=line autofocus><button>Sign</button></form><pre>",
-             setting("TITLE", "Guestbook"), setting("COLOUR", "steelblue"), setting("TITLE", "Guestbook"));
+             "<!doctype html><title>%s</title><style>body{font:16px "
+             "sans-serif;margin:3em;border-top:8px solid %s}"
+             "</style><h1>%s</h1><form method=post><input name=line "
+             "autofocus><button>Sign</button></form><pre>",
+             setting("TITLE", "Guestbook"), setting("COLOUR", "steelblue"),
+             setting("TITLE", "Guestbook"));
     append_escaped(html, sizeof html - 256, lines);
     size_t at = strlen(html);
-    snprintf(html + at, sizeof html - at, "</pre><p>version %s, answered by %s</p>\n", setting("VERSION", "1"), host);
+    snprintf(html + at, sizeof html - at, "</pre><p>version %s, answered by %s</p>\n",
+             setting("VERSION", "1"), host);
     respond(fd, 200, "text/html; charset=utf-8", html);
 }
 
@@ -187,11 +199,13 @@ static void serve_web(int fd, char* request, const char* host) {
     } else if (!strncmp(request, "GET / ", 6)) {
         page(fd, host);
     } else if (!strncmp(request, "POST / ", 7)) {
-        int status = ask_store("POST", form_line(strstr(request, "\r\n\r\n") + 4), answer, &ignored);
+        int status =
+            ask_store("POST", form_line(strstr(request, "\r\n\r\n") + 4), answer, &ignored);
         if (status == 200)
             page(fd, host);
         else
-            respond(fd, 502, "text/plain", "the store did not take the line; nothing was written, try again\n");
+            respond(fd, 502, "text/plain",
+                    "the store did not take the line; nothing was written, try again\n");
     } else {
         respond(fd, 404, "text/plain", "ask for /, /whoami or /healthz\n");
     }
@@ -216,7 +230,8 @@ static void serve_store(int fd, char* request, const char* host) {
         FILE* file = fopen(path, "a");
         int failed = !file || fprintf(file, "%s\n", form_line(strstr(request, "\r\n\r\n") + 4)) < 0;
         if (file && fclose(file)) failed = 1;
-        respond(fd, failed ? 500 : 200, "text/plain", failed ? "the line could not be written\n" : "ok\n");
+        respond(fd, failed ? 500 : 200, "text/plain",
+                failed ? "the line could not be written\n" : "ok\n");
         return;
     }
     FILE* file = fopen(path, "r");
@@ -261,7 +276,8 @@ static int serve_forever(int port, void (*serve)(int, char*, const char*)) {
     printf("guestbook: %s serves port %d\n", host, port);
     fflush(stdout);
     for (;;) {
-        struct pollfd ready[2] = {{.fd = listener, .events = POLLIN}, {.fd = stop_pipe[0], .events = POLLIN}};
+        struct pollfd ready[2] = {{.fd = listener, .events = POLLIN},
+                                  {.fd = stop_pipe[0], .events = POLLIN}};
         if (!stopping) poll(ready, 2, -1);
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
@@ -279,7 +295,8 @@ static int ask_once(const char* address, const char* path, char* line, size_t ro
     char request[512];
     int status = 0, fd = connect_to(address);
     if (fd < 0) return -1;
-    int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address);
+    int size =
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address);
     int failed = send_all(fd, request, (size_t)size) || receive_message(fd, message) < 0 ||
                  sscanf(message, "HTTP/1.1 %d", &status) != 1 || status != 200;
     close(fd);
@@ -318,14 +335,17 @@ static int ask(const char* url, double seconds) {
         snprintf(who[kind], sizeof who[kind], "%s", line);
         ++count[kind];
     }
-    for (int kind = 0; kind < KINDS && who[kind][0]; ++kind) printf("%6ld  %s\n", count[kind], who[kind]);
+    for (int kind = 0; kind < KINDS && who[kind][0]; ++kind)
+        printf("%6ld  %s\n", count[kind], who[kind]);
     printf("asked %ld failed %ld\n", asked, failed);
     return failed ? 1 : 0;
 }
 
 int main(int argc, char** argv) {
-    if (argc == 2 && !strcmp(argv[1], "web")) return serve_forever(atoi(setting("PORT", "8080")), serve_web);
-    if (argc == 2 && !strcmp(argv[1], "store")) return serve_forever(atoi(setting("PORT", "8081")), serve_store);
+    if (argc == 2 && !strcmp(argv[1], "web"))
+        return serve_forever(atoi(setting("PORT", "8080")), serve_web);
+    if (argc == 2 && !strcmp(argv[1], "store"))
+        return serve_forever(atoi(setting("PORT", "8081")), serve_store);
     if (argc == 4 && !strcmp(argv[1], "ask")) return ask(argv[2], atof(argv[3]));
     fprintf(stderr, "usage: guestbook web | store | ask HOST:PORT/PATH SECONDS\n");
     return 2;

@@ -288,8 +288,9 @@ TEST(Controllers, DeleteInTheForegroundAndOrphanWhenAsked) {
     EXPECT_EQ(world.list(resources::pods).size(), 1u);
     world.remove(resources::replica_sets, set, "Foreground");
     world.eventually("nothing left", [&] {
-        if (!world.get(resources::replica_sets, set.name))
+        if (!world.get(resources::replica_sets, set.name)) {
             EXPECT_TRUE(world.list(resources::pods).empty());
+        }
         return world.list(resources::replica_sets).empty() && world.list(resources::pods).empty();
     });
 }

@@ -59,11 +59,14 @@ Result<Outcome> NamespaceController::reconcile(const api::ObjectKey& key) {
 }
 
 Result<> NamespaceController::furnish(const std::string& name) {
+    // Forbidden or not found: the namespace has begun to end, or has ended.
     auto accept_existing = [](const Result<Object>& made) -> Result<> {
-        if (made || made.error().code == Code::already_exists ||
-            made.error().code == Code::forbidden)
-            return {};
-        return tl::unexpected(made.error()); // forbidden: the namespace has begun to end
+        if (made) return {};
+        const Code code = made.error().code;
+        const bool settled =
+            code == Code::already_exists || code == Code::forbidden || code == Code::not_found;
+        if (settled) return {};
+        return tl::unexpected(made.error());
     };
     if (!accounts_.get({name, "default"})) {
         auto account = Json::object({{"metadata", Json::object({{"name", "default"}})}});
@@ -139,7 +142,9 @@ Result<> NamespaceController::show_progress(const Object& ns, const std::string&
 }
 
 Result<> NamespaceController::release(const Object& ns) {
-    Json object = TRY(parts_.client.get(resources::namespaces, ns.key())).json();
+    auto current = parts_.client.get(resources::namespaces, ns.key());
+    if (!current && current.error().code == Code::not_found) return {};
+    Json object = TRY(std::move(current)).json();
     Json kept = Json::array();
     for (const Json& one : object.at({"spec", "finalizers"}).items())
         if (one.as_string() != finalizer) kept.push_back(one);

@@ -1,6 +1,7 @@
 #include "replica_set_controller.h"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -12,6 +13,17 @@ namespace cloudlet::kube::controllers {
 
 using api::Object;
 namespace resources = api::resources;
+
+namespace {
+
+/// The set goes with its namespace: that no pod can be made any more is no failure.
+bool is_namespace_ending(const Error& error) {
+    return error.code == Code::not_found ||
+           (error.code == Code::forbidden &&
+            error.message.find("is being terminated") != std::string::npos);
+}
+
+} // namespace
 
 ReplicaSetController::ReplicaSetController(Parts& parts)
     : parts_(parts), sets_(parts.of(resources::replica_sets)), pods_(parts.of(resources::pods)),
@@ -121,6 +133,7 @@ ReplicaFailure ReplicaSetController::create_pods(const Object& set, size_t count
     const Json pod = pod_from_template(set);
     std::mutex mutex;
     ReplicaFailure failure;
+    std::atomic<bool> given_up{false};
     size_t left = count;
     auto create_one = [&] {
         auto made = parts_.client.create(resources::pods, std::string(set.ns()), pod);
@@ -130,14 +143,19 @@ ReplicaFailure ReplicaSetController::create_pods(const Object& set, size_t count
             return;
         }
         expectations_.creation_seen(uid); // it will not come
+        if (is_namespace_ending(made.error())) {
+            given_up = true;
+            return;
+        }
         std::lock_guard lock(mutex);
-        failure = {"FailedCreate", made.error().message};
+        failure = {"FailedCreate", without_generated_names(made.error().message, set)};
     };
     for (size_t batch : slow_start(count)) {
         run_parallel(std::vector<std::function<void()>>(batch, create_one));
         left -= batch;
-        if (failure.reason.empty()) continue;
+        if (failure.reason.empty() && !given_up) continue;
         for (; left > 0; --left) expectations_.creation_seen(uid); // nor will those not tried
+        if (given_up) return {};
         parts_.events.record(set, api::EventRecorder::Type::warning, "FailedCreate",
                              "Error creating: " + failure.message);
         break;

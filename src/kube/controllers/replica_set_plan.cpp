@@ -146,6 +146,17 @@ Json pod_from_template(const Object& set) {
                          {"spec", from["spec"]}});
 }
 
+std::string without_generated_names(std::string message, const Object& set) {
+    constexpr size_t suffix = 5;
+    const std::string start = "\"" + std::string(set.name()) + "-";
+    for (size_t at = message.find(start); at != std::string::npos;
+         at = message.find(start, at + 1)) {
+        const size_t end = at + start.size() + suffix;
+        if (end < message.size() && message[end] == '"') message.erase(at + start.size(), suffix);
+    }
+    return message;
+}
+
 ReplicaStatus replica_status(const Object& set, const std::vector<Object>& pods,
                              const ReplicaFailure& failure, bool managed, WallTime now) {
     const auto min_ready = std::chrono::seconds(set.spec()["minReadySeconds"].as_int());
@@ -164,11 +175,14 @@ ReplicaStatus replica_status(const Object& set, const std::vector<Object>& pods,
             result.look_again = one.remaining;
     }
     Json conditions = set.status()["conditions"];
-    if (!failure.reason.empty())
-        conditions =
-            with_condition(conditions, make_condition("ReplicaFailure", "True", failure.reason,
-                                                      failure.message, now));
-    else if (managed)
+    const Json& known = find_condition(conditions, "ReplicaFailure");
+    if (!failure.reason.empty()) {
+        // A message that varies from one attempt to the next must not make a write of each.
+        if (known["status"].as_string() != "True" || known["reason"].as_string() != failure.reason)
+            conditions =
+                with_condition(conditions, make_condition("ReplicaFailure", "True", failure.reason,
+                                                          failure.message, now));
+    } else if (managed)
         conditions = without_condition(conditions, "ReplicaFailure");
     for (Json& condition : conditions.mutable_items()) condition.erase("lastUpdateTime");
     result.status = Json::object({{"replicas", replicas},

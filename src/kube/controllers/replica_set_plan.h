@@ -38,6 +38,10 @@ struct ReplicaFailure {
     std::string reason; // "FailedCreate", "FailedDelete"
     std::string message;
 };
+/// `message` with the names that were generated for pods of this set cut back to what all share: of
+/// two attempts that fail alike the messages are alike.
+std::string without_generated_names(std::string message, const api::Object& replica_set);
+
 ReplicaStatus replica_status(const api::Object& replica_set, const std::vector<api::Object>& pods,
                              const ReplicaFailure& failure, bool managed, WallTime now);
 

@@ -91,6 +91,18 @@ TEST(ReplicaStatus, CountsAndSaysWhenToLookAgain) {
     EXPECT_EQ(failed.status["conditions"][0]["reason"].as_string(), "FailedCreate");
 }
 
+TEST(ReplicaStatus, OfAFailureThatGoesOnIsNotWrittenAgainForItsWords) {
+    const auto first =
+        replica_status(replica_set(3), {}, {"FailedCreate", "pods rs-1"}, true, test_start);
+    Json object = replica_set(3).json();
+    object.set("status", first.status);
+    const auto second = replica_status(api::Object(object), {}, {"FailedCreate", "pods rs-2"}, true,
+                                       test_start + std::chrono::seconds{9});
+    EXPECT_EQ(second.status, first.status);
+    EXPECT_EQ(without_generated_names("pods \"rs-abcde\" no, \"rs-a\" no", replica_set(1)),
+              "pods \"rs-\" no, \"rs-a\" no");
+}
+
 TEST(SlowStart, DoublesUntilAllAreTried) {
     EXPECT_EQ(slow_start(10), (std::vector<size_t>{1, 2, 4, 3}));
     EXPECT_EQ(slow_start(0), std::vector<size_t>{});

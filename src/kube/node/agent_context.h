@@ -1,5 +1,6 @@
 #pragma once
-// What the workers of all pods share: the agent's parts and its thread pools. Owned by the NodeAgent.
+// What the workers of all pods share: the agent's parts and its thread pools. Owned by the
+// NodeAgent.
 
 #include <functional>
 #include <memory>
@@ -23,11 +24,14 @@ struct AgentContext {
 
     api::Client& client() const { return parts.informers.client(); }
     /// From the local copy, else from the server: the object may be younger than the copy.
-    Result<api::Object> fetch(const api::Resource& resource, const std::string& ns, const std::string& name) const;
-    Result<std::string> request_token(const api::Object& pod, const std::string& audience, int64_t seconds) const;
+    Result<api::Object> fetch(const api::Resource& resource, const std::string& ns,
+                              const std::string& name) const;
+    Result<std::string> request_token(const api::Object& pod, const std::string& audience,
+                                      int64_t seconds) const;
     Now now() const { return {system_clock().monotonic(), system_clock().wall()}; }
     /// <root>/log/pods/<ns>_<name>_<uid>
-    std::string log_folder(const std::string& ns, const std::string& name, const std::string& uid) const;
+    std::string log_folder(const std::string& ns, const std::string& name,
+                           const std::string& uid) const;
 
     NodeAgentOptions options;
     NodeAgentParts parts;

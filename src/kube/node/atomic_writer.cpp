@@ -21,7 +21,9 @@ Result<> check_path(const std::string& path) {
         bad = bad || part.empty() || part == "." || part == "..";
         begin = end + 1;
     }
-    if (bad) return fail(Code::invalid, "path \"" + path + "\" must be relative and must not contain \"..\"");
+    if (bad)
+        return fail(Code::invalid,
+                    "path \"" + path + "\" must be relative and must not contain \"..\"");
     return {};
 }
 
@@ -48,8 +50,9 @@ bool holds(const std::string& folder, const Payload& payload) {
                 continue;
             }
             const auto wanted = payload.find(path);
-            struct stat info{};
-            if (wanted == payload.end() || ::stat((folder + "/" + path).c_str(), &info) != 0) return false;
+            struct stat info {};
+            if (wanted == payload.end() || ::stat((folder + "/" + path).c_str(), &info) != 0)
+                return false;
             if ((info.st_mode & 0777) != (wanted->second.mode & 0777)) return false;
             auto bytes = io::read_file(folder + "/" + path);
             if (!bytes || *bytes != wanted->second.bytes) return false;
@@ -61,17 +64,21 @@ bool holds(const std::string& folder, const Payload& payload) {
 
 Result<> own(const std::string& path, std::optional<int64_t> group) {
     if (!group) return {};
-    if (::lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0) return fail_errno("chown " + path);
+    if (::lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
+        return fail_errno("chown " + path);
     return {};
 }
 
-Result<> write_files(const std::string& folder, const Payload& payload, std::optional<int64_t> group) {
+Result<> write_files(const std::string& folder, const Payload& payload,
+                     std::optional<int64_t> group) {
     if (::mkdir(folder.c_str(), 0755) != 0) return fail_errno("mkdir " + folder);
     TRY(own(folder, group));
     for (const auto& [path, file] : payload) {
-        for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+        for (size_t slash = path.find('/'); slash != std::string::npos;
+             slash = path.find('/', slash + 1)) {
             const std::string parent = folder + "/" + path.substr(0, slash);
-            if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno("mkdir " + parent);
+            if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST)
+                return fail_errno("mkdir " + parent);
             TRY(own(parent, group));
         }
         const std::string full = folder + "/" + path;
@@ -87,14 +94,16 @@ Result<> replace_link(const std::string& path, const std::string& target) {
     if (auto present = read_link(path); present && *present == target) return {};
     const std::string temporary = path + "_tmp";
     TRY(io::remove_file(temporary));
-    if (::symlink(target.c_str(), temporary.c_str()) != 0) return fail_errno("symlink " + temporary);
+    if (::symlink(target.c_str(), temporary.c_str()) != 0)
+        return fail_errno("symlink " + temporary);
     if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("rename " + temporary);
     return {};
 }
 
 } // namespace
 
-Result<bool> write_payload(const std::string& directory, const Payload& given, std::optional<int64_t> group, WallTime now) {
+Result<bool> write_payload(const std::string& directory, const Payload& given,
+                           std::optional<int64_t> group, WallTime now) {
     Payload payload = given;
     std::set<std::string> tops;
     for (auto& [path, file] : payload) {

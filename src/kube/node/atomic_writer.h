@@ -23,10 +23,10 @@ struct PayloadFile {
 /// Relative path ("dir/file", no "..") -> file.
 using Payload = std::map<std::string, PayloadFile>;
 
-/// Makes the folder hold exactly this payload; does nothing when it does already. `group`: owner group
-/// of files and folders, and they become group-readable. Returns whether anything changed.
+/// Makes the folder hold exactly this payload; does nothing when it does already. `group`: owner
+/// group of files and folders, and they become group-readable. Returns whether anything changed.
 /// Error: invalid for a path that leaves the folder.
-Result<bool> write_payload(const std::string& directory, const Payload& payload, std::optional<int64_t> group,
-                           WallTime now);
+Result<bool> write_payload(const std::string& directory, const Payload& payload,
+                           std::optional<int64_t> group, WallTime now);
 
 } // namespace cloudlet::kube::node

@@ -16,18 +16,21 @@ constexpr size_t kept_output = 10 << 10;
 /// One command under way; lives on the loop thread and holds itself until it is over.
 class Command : public std::enable_shared_from_this<Command> {
 public:
-    Command(io::EventLoop& loop, std::shared_ptr<engine::Exec> exec, std::function<void(Result<CommandResult>)> callback)
+    Command(io::EventLoop& loop, std::shared_ptr<engine::Exec> exec,
+            std::function<void(Result<CommandResult>)> callback)
         : loop_(loop), exec_(std::move(exec)), callback_(std::move(callback)) {}
 
     void begin(Duration deadline) {
         for (auto* fd : {&exec_->stdout_reader, &exec_->stderr_reader}) {
-            auto id = loop_.watch(fd->get(), io::Events::readable | io::Events::hangup,
-                                  [self = shared_from_this(), fd](io::Events) { self->drain(*fd); });
+            auto id =
+                loop_.watch(fd->get(), io::Events::readable | io::Events::hangup,
+                            [self = shared_from_this(), fd](io::Events) { self->drain(*fd); });
             if (id) watches_.push_back(*id);
         }
         timer_ = loop_.after(deadline, [self = shared_from_this(), deadline] {
             (void)self->exec_->kill(SIGKILL);
-            self->end(fail(Code::timeout, fmt::format("command timed out after {}", format_age(deadline))));
+            self->end(fail(Code::timeout,
+                           fmt::format("command timed out after {}", format_age(deadline))));
         });
         exec_->on_exit([self = shared_from_this()](int code) {
             if (!self->callback_) return;
@@ -77,7 +80,8 @@ private:
 void run_command(engine::Engine& engine, io::EventLoop& loop, const std::string& container_id,
                  std::vector<std::string> command, Duration deadline,
                  std::function<void(Result<CommandResult>)> callback) {
-    auto exec = engine.exec(container_id, {.command = std::move(command), .env = {}, .working_dir = {}, .user = {}});
+    auto exec = engine.exec(
+        container_id, {.command = std::move(command), .env = {}, .working_dir = {}, .user = {}});
     loop.post([&loop, exec = std::move(exec), deadline, callback = std::move(callback)]() mutable {
         if (!exec) return callback(tl::unexpected(exec.error()));
         std::make_shared<Command>(loop, std::move(*exec), std::move(callback))->begin(deadline);

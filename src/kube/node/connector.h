@@ -18,7 +18,8 @@ public:
     using FindWorker = std::function<std::shared_ptr<PodWorker>(const std::string& uid)>;
     Connector(AgentContext& context, FindWorker find) : context_(context), find_(std::move(find)) {}
 
-    void logs(const ContainerTarget& target, const LogOptions& options, std::shared_ptr<LogSink> sink) override;
+    void logs(const ContainerTarget& target, const LogOptions& options,
+              std::shared_ptr<LogSink> sink) override;
     void exec(const ContainerTarget& target, const ExecOptions& options,
               std::shared_ptr<ExecStreams> streams) override;
     /// A container of this pod began or ended: who follows its log looks again.

@@ -28,7 +28,8 @@ struct Environment {
 
 std::string variable_name(std::string_view name) {
     std::string out(name);
-    for (char& c : out) c = c == '-' ? '_' : static_cast<char>(toupper(static_cast<unsigned char>(c)));
+    for (char& c : out)
+        c = c == '-' ? '_' : static_cast<char>(toupper(static_cast<unsigned char>(c)));
     return out;
 }
 
@@ -42,12 +43,14 @@ void add_service(const api::Object& service, Environment& env) {
     env.set(prefix + "_SERVICE_PORT", std::to_string(ports[0]["port"].as_int()));
     for (const auto& port : ports)
         if (auto name = port["name"].as_string(); !name.empty())
-            env.set(prefix + "_SERVICE_PORT_" + variable_name(name), std::to_string(port["port"].as_int()));
+            env.set(prefix + "_SERVICE_PORT_" + variable_name(name),
+                    std::to_string(port["port"].as_int()));
     bool first = true;
     for (const auto& port : ports) {
         const std::string protocol(port["protocol"].as_string("TCP"));
         std::string lower = protocol;
-        std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return tolower(c); });
+        std::transform(lower.begin(), lower.end(), lower.begin(),
+                       [](unsigned char c) { return tolower(c); });
         const std::string number = std::to_string(port["port"].as_int());
         const std::string url = lower + "://" + ip + ":" + number;
         if (std::exchange(first, false)) env.set(prefix + "_PORT", url);
@@ -60,10 +63,12 @@ void add_service(const api::Object& service, Environment& env) {
 }
 
 /// The text under a key of a ConfigMap (data) or Secret (data in base64).
-Result<std::string> value_of(const api::Object& source, std::string_view key, bool secret, const char* kind) {
+Result<std::string> value_of(const api::Object& source, std::string_view key, bool secret,
+                             const char* kind) {
     const Json* value = source["data"].find(key);
     if (!value)
-        return fail(Code::not_found, fmt::format("couldn't find key {} in {} {}/{}", key, kind, source.ns(), source.name()));
+        return fail(Code::not_found, fmt::format("couldn't find key {} in {} {}/{}", key, kind,
+                                                 source.ns(), source.name()));
     if (!secret) return std::string(value->as_string());
     return from_base64(value->as_string());
 }
@@ -87,14 +92,16 @@ struct Builder {
             return tl::unexpected(source.error());
         }
         for (const auto& [key, value] : (*source)["data"].members())
-            env.set(prefix + key, secret ? TRY(from_base64(value.as_string())) : std::string(value.as_string()));
+            env.set(prefix + key,
+                    secret ? TRY(from_base64(value.as_string())) : std::string(value.as_string()));
         return {};
     }
 
     Result<> add_key(const std::string& name, const Json& ref, bool secret) {
         const std::string object(ref["name"].as_string());
         auto source = secret ? sources.secret(object) : sources.config_map(object);
-        Result<std::string> value = source ? value_of(*source, ref["key"].as_string(), secret, secret ? "Secret" : "ConfigMap")
+        Result<std::string> value = source ? value_of(*source, ref["key"].as_string(), secret,
+                                                      secret ? "Secret" : "ConfigMap")
                                            : tl::unexpected(source.error());
         if (value) {
             env.set(name, std::move(*value));
@@ -141,19 +148,22 @@ std::string expand(std::string_view text, const Values& values) {
             const size_t end = text.find(')', i + 2);
             if (end == std::string_view::npos) return out.append(text.substr(i));
             const auto found = values.find(std::string(text.substr(i + 2, end - i - 2)));
-            out += found != values.end() ? std::string_view(found->second) : text.substr(i, end - i + 1);
+            out += found != values.end() ? std::string_view(found->second)
+                                         : text.substr(i, end - i + 1);
             i = end;
         }
     }
     return out;
 }
 
-Result<std::string> field_value(const api::Object& pod, std::string_view path, const PodFacts& facts) {
+Result<std::string> field_value(const api::Object& pod, std::string_view path,
+                                const PodFacts& facts) {
     if (path == "metadata.name") return std::string(pod.name());
     if (path == "metadata.namespace") return std::string(pod.ns());
     if (path == "metadata.uid") return std::string(pod.uid());
     if (path == "spec.nodeName") return facts.node_name;
-    if (path == "spec.serviceAccountName") return std::string(pod.spec()["serviceAccountName"].as_string("default"));
+    if (path == "spec.serviceAccountName")
+        return std::string(pod.spec()["serviceAccountName"].as_string("default"));
     if (path == "status.podIP" || path == "status.podIPs") return facts.pod_ip;
     if (path == "status.hostIP" || path == "status.hostIPs") return facts.host_ip;
     for (auto map : {"labels", "annotations"}) {
@@ -166,18 +176,23 @@ Result<std::string> field_value(const api::Object& pod, std::string_view path, c
             return fmt::format("{}", fmt::join(lines, "\n"));
         }
         if (path.starts_with(base + "['") && path.ends_with("']"))
-            return std::string(pod.metadata()[map][path.substr(base.size() + 2, path.size() - base.size() - 4)].as_string());
+            return std::string(
+                pod.metadata()[map][path.substr(base.size() + 2, path.size() - base.size() - 4)]
+                    .as_string());
     }
     return fail(Code::invalid, fmt::format("fieldPath \"{}\" cannot be referenced", path));
 }
 
-Result<std::string> resource_value(const Json& pod_spec, const Json& container, const Json& ref, const PodFacts& facts) {
+Result<std::string> resource_value(const Json& pod_spec, const Json& container, const Json& ref,
+                                   const PodFacts& facts) {
     const auto name = ref["containerName"].as_string();
     const Json& target = name.empty() ? container : container_spec(pod_spec, name);
     const auto resource = ref["resource"].as_string();
     const size_t dot = resource.find('.');
-    const auto list = resource.substr(0, dot), what = dot == std::string_view::npos ? "" : resource.substr(dot + 1);
-    if ((list != "limits" && list != "requests") || (what != "cpu" && what != "memory" && what != "ephemeral-storage"))
+    const auto list = resource.substr(0, dot),
+               what = dot == std::string_view::npos ? "" : resource.substr(dot + 1);
+    if ((list != "limits" && list != "requests") ||
+        (what != "cpu" && what != "memory" && what != "ephemeral-storage"))
         return fail(Code::invalid, fmt::format("resource \"{}\" cannot be referenced", resource));
     const Json& resources = target["resources"];
     const Json* quantity = resources[list].find(what);
@@ -195,7 +210,8 @@ Result<std::string> resource_value(const Json& pod_spec, const Json& container, 
     return std::to_string((milli + unit - 1) / unit);
 }
 
-Result<std::vector<std::string>> build_environment(const api::Object& pod, const Json& container, const PodFacts& facts,
+Result<std::vector<std::string>> build_environment(const api::Object& pod, const Json& container,
+                                                   const PodFacts& facts,
                                                    const EnvironmentSources& sources) {
     Environment links;
     const bool enabled = pod.spec()["enableServiceLinks"].as_bool(true);
@@ -207,15 +223,18 @@ Result<std::vector<std::string>> build_environment(const api::Object& pod, const
     for (const auto& entry : container["envFrom"].items()) TRY(builder.add_from(entry));
     for (const auto& entry : container["env"].items()) TRY(builder.add(entry, links.values));
     std::vector<std::string> list;
-    for (const auto& name : builder.env.order) list.push_back(name + "=" + builder.env.values[name]);
+    for (const auto& name : builder.env.order)
+        list.push_back(name + "=" + builder.env.values[name]);
     for (const auto& name : links.order)
         if (!builder.env.values.contains(name)) list.push_back(name + "=" + links.values[name]);
     return list;
 }
 
-std::vector<std::string> expand_all(const Json& words, const std::vector<std::string>& environment) {
+std::vector<std::string> expand_all(const Json& words,
+                                    const std::vector<std::string>& environment) {
     Values values;
-    for (const auto& entry : environment) values[entry.substr(0, entry.find('='))] = entry.substr(entry.find('=') + 1);
+    for (const auto& entry : environment)
+        values[entry.substr(0, entry.find('='))] = entry.substr(entry.find('=') + 1);
     std::vector<std::string> out;
     for (const auto& word : words.items()) out.push_back(expand(word.as_string(), values));
     return out;

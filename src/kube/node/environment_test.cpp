@@ -13,24 +13,31 @@ api::Object object(const char* json) {
     return api::Object(parsed ? std::move(*parsed) : codec::Json());
 }
 
-const PodFacts facts{.pod_ip = "10.0.0.7", .host_ip = "192.0.2.1", .node_name = "n1", .machine_milli_cpu = 2000,
+const PodFacts facts{.pod_ip = "10.0.0.7",
+                     .host_ip = "192.0.2.1",
+                     .node_name = "n1",
+                     .machine_milli_cpu = 2000,
                      .machine_memory = 4 << 20};
 
 EnvironmentSources sources() {
     EnvironmentSources all;
     all.config_map = [](const std::string& name) -> Result<api::Object> {
         if (name != "conf") return fail(Code::not_found, "configmap \"" + name + "\" not found");
-        return object(R"~({"metadata":{"name":"conf","namespace":"ns"},"data":{"color":"blue","size":"9"}})~");
+        return object(
+            R"~({"metadata":{"name":"conf","namespace":"ns"},"data":{"color":"blue",
+            "size":"9"}})~");
     };
     all.secret = [](const std::string& name) -> Result<api::Object> {
         if (name != "sec") return fail(Code::not_found, "secret \"" + name + "\" not found");
-        return object(R"~({"metadata":{"name":"sec","namespace":"ns"},"data":{"password":"aHVzaA=="}})~");
+        return object(
+            R"~({"metadata":{"name":"sec","namespace":"ns"},"data":{"password":"aHVzaA=="}})~");
     };
     return all;
 }
 
 std::vector<std::string> build(const char* container, const EnvironmentSources& from = sources()) {
-    const auto pod = object(R"~({"metadata":{"name":"p","namespace":"ns","uid":"u","labels":{"app":"web"},
+    const auto pod =
+        object(R"~({"metadata":{"name":"p","namespace":"ns","uid":"u","labels":{"app":"web"},
         "annotations":{"note":"x y"}},"spec":{"serviceAccountName":"robot","containers":[]}})~");
     auto env = build_environment(pod, object(container).json(), facts, from);
     EXPECT_TRUE(env) << (env ? "" : env.error().to_string());
@@ -47,17 +54,27 @@ TEST(Environment, ExpandsReferencesAsTheKubeletDoes) {
 }
 
 TEST(Environment, ValuesReferToEarlierOnes) {
-    EXPECT_EQ(build(R"~({"env":[{"name":"A","value":"1"},{"name":"B","value":"$(A)$(C)"},{"name":"C","value":"3"}]})~"),
-              (std::vector<std::string>{"A=1", "B=1$(C)", "C=3"}));
+    EXPECT_EQ(
+        build(
+            R"~({"env":[{"name":"A","value":"1"},{"name":"B","value":"$(A)$(C)"},{"name":"C",
+            "value":"3"}]})~"),
+        (std::vector<std::string>{"A=1", "B=1$(C)", "C=3"}));
 }
 
 TEST(Environment, TakesWholeMapsWithAPrefixAndSingleKeys) {
-    EXPECT_EQ(build(R"~({"envFrom":[{"prefix":"P_","configMapRef":{"name":"conf"}},{"secretRef":{"name":"sec"}},
+    EXPECT_EQ(
+        build(
+            R"~({"envFrom":[{"prefix":"P_","configMapRef":{"name":"conf"}},
+            {"secretRef":{"name":"sec"}},
                         {"configMapRef":{"name":"gone","optional":true}}],
-                        "env":[{"name":"ONE","valueFrom":{"configMapKeyRef":{"name":"conf","key":"color"}}},
-                               {"name":"TWO","valueFrom":{"secretKeyRef":{"name":"sec","key":"password"}}},
-                               {"name":"NONE","valueFrom":{"secretKeyRef":{"name":"gone","key":"k","optional":true}}}]})~"),
-              (std::vector<std::string>{"P_color=blue", "P_size=9", "password=hush", "ONE=blue", "TWO=hush"}));
+                        "env":[{"name":"ONE","valueFrom":{"configMapKeyRef":{"name":"conf",
+            "key":"color"}}},
+                               {"name":"TWO","valueFrom":{"secretKeyRef":{"name":"sec",
+            "key":"password"}}},
+                               {"name":"NONE","valueFrom":{"secretKeyRef":{"name":"gone",
+            "key":"k","optional":true}}}]})~"),
+        (std::vector<std::string>{"P_color=blue", "P_size=9", "password=hush", "ONE=blue",
+                                  "TWO=hush"}));
 }
 
 TEST(Environment, WhatIsMissingIsNamed) {
@@ -65,10 +82,17 @@ TEST(Environment, WhatIsMissingIsNamed) {
     auto error = [&](const char* container) {
         return build_environment(pod, object(container).json(), facts, sources()).error();
     };
-    EXPECT_EQ(error(R"~({"envFrom":[{"configMapRef":{"name":"gone"}}]})~").message, "configmap \"gone\" not found");
-    EXPECT_EQ(error(R"~({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"k"}}}]})~").message,
-              "couldn't find key k in ConfigMap ns/conf");
-    EXPECT_EQ(error(R"~({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.nope"}}}]})~").code, Code::invalid);
+    EXPECT_EQ(error(R"~({"envFrom":[{"configMapRef":{"name":"gone"}}]})~").message,
+              "configmap \"gone\" not found");
+    EXPECT_EQ(
+        error(
+            R"~({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"k"}}}]})~")
+            .message,
+        "couldn't find key k in ConfigMap ns/conf");
+    EXPECT_EQ(
+        error(R"~({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.nope"}}}]})~")
+            .code,
+        Code::invalid);
 }
 
 TEST(Environment, FieldsAndResources) {
@@ -77,21 +101,28 @@ TEST(Environment, FieldsAndResources) {
         {"name":"NODE","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}},
         {"name":"APP","valueFrom":{"fieldRef":{"fieldPath":"metadata.labels['app']"}}},
         {"name":"WHO","valueFrom":{"fieldRef":{"fieldPath":"spec.serviceAccountName"}}},
-        {"name":"MEM","valueFrom":{"resourceFieldRef":{"resource":"limits.memory","divisor":"1Mi"}}},
+        {"name":"MEM","valueFrom":{"resourceFieldRef":{"resource":"limits.memory",
+            "divisor":"1Mi"}}},
         {"name":"CPU","valueFrom":{"resourceFieldRef":{"resource":"requests.cpu"}}},
-        {"name":"MILLI","valueFrom":{"resourceFieldRef":{"resource":"requests.cpu","divisor":"1m"}}},
+        {"name":"MILLI","valueFrom":{"resourceFieldRef":{"resource":"requests.cpu",
+            "divisor":"1m"}}},
         {"name":"ALL","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu"}}}]})~"),
-              (std::vector<std::string>{"IP=10.0.0.7", "NODE=n1", "APP=web", "WHO=robot", "MEM=64", "CPU=1", "MILLI=250",
-                                        "ALL=2"}));
+              (std::vector<std::string>{"IP=10.0.0.7", "NODE=n1", "APP=web", "WHO=robot", "MEM=64",
+                                        "CPU=1", "MILLI=250", "ALL=2"}));
 }
 
 TEST(Environment, ServicesLeaveTheirLinks) {
     auto from = sources();
-    from.services = {object(R"~({"metadata":{"name":"red-is","namespace":"ns"},"spec":{"clusterIP":"10.96.0.9",
-        "ports":[{"name":"http","port":80,"protocol":"TCP"},{"name":"dns","port":53,"protocol":"UDP"}]}})~"),
-                     object(R"~({"metadata":{"name":"headless","namespace":"ns"},"spec":{"clusterIP":"None","ports":[{"port":1}]}})~")};
+    from.services = {
+        object(R"~({"metadata":{"name":"red-is","namespace":"ns"},"spec":{"clusterIP":"10.96.0.9",
+        "ports":[{"name":"http","port":80,"protocol":"TCP"},{"name":"dns","port":53,
+            "protocol":"UDP"}]}})~"),
+        object(
+            R"~({"metadata":{"name":"headless","namespace":"ns"},"spec":{"clusterIP":"None",
+            "ports":[{"port":1}]}})~")};
     const auto env = build(R"~({"env":[{"name":"URL","value":"http://$(RED_IS_SERVICE_HOST)"},
-                                      {"name":"RED_IS_SERVICE_PORT","value":"mine"}]})~", from);
+                                      {"name":"RED_IS_SERVICE_PORT","value":"mine"}]})~",
+                           from);
     const std::set<std::string> all(env.begin(), env.end());
     EXPECT_TRUE(all.contains("URL=http://10.96.0.9"));
     EXPECT_TRUE(all.contains("RED_IS_SERVICE_PORT=mine"));
@@ -103,42 +134,56 @@ TEST(Environment, ServicesLeaveTheirLinks) {
 
 TEST(PodSpec, QosClasses) {
     auto qos = [](const char* containers) {
-        return qos_class(object((std::string(R"~({"containers":)~") + containers + "}").c_str()).json());
+        return qos_class(
+            object((std::string(R"~({"containers":)~") + containers + "}").c_str()).json());
     };
     EXPECT_EQ(qos(R"~([{"name":"a"}])~"), "BestEffort");
     EXPECT_EQ(qos(R"~([{"resources":{"requests":{"cpu":"1"}}}])~"), "Burstable");
-    EXPECT_EQ(qos(R"~([{"resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"1000m","memory":"1024Mi"}}}])~"),
-              "Guaranteed");
+    EXPECT_EQ(
+        qos(R"~([{"resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"1000m",
+            "memory":"1024Mi"}}}])~"),
+        "Guaranteed");
     EXPECT_EQ(qos(R"~([{"resources":{"limits":{"cpu":"1","memory":"1Gi"}}},{}])~"), "Burstable");
 }
 
 TEST(PodSpec, LimitsBecomeCgroupValues) {
-    const auto limits = container_limits(object(R"~({"limits":{"cpu":"500m","memory":"64Mi"},"requests":{"cpu":"100m"}})~").json());
+    const auto limits = container_limits(
+        object(R"~({"limits":{"cpu":"500m","memory":"64Mi"},"requests":{"cpu":"100m"}})~").json());
     EXPECT_EQ(limits.cpu_quota_us, 50'000);
     EXPECT_EQ(limits.cpu_shares, 102);
     EXPECT_EQ(limits.memory_bytes, 64 << 20);
     EXPECT_EQ(container_limits({}).cpu_shares, 2);
-    const auto pod = pod_limits(object(R"~({"containers":[{"resources":{"limits":{"memory":"1Mi"}}},{}]})~").json());
+    const auto pod = pod_limits(
+        object(R"~({"containers":[{"resources":{"limits":{"memory":"1Mi"}}},{}]})~").json());
     EXPECT_EQ(pod.memory_bytes, 0) << "one container without a limit leaves the pod without one";
 }
 
 TEST(PodSpec, ResolverFollowsTheDnsPolicy) {
-    const ResolverFacts host{.cluster_dns = "10.96.0.10", .cluster_domain = "cluster.local",
-                             .host_resolv_conf = "nameserver 9.9.9.9\nsearch example.org\noptions edns0\n"};
+    const ResolverFacts host{.cluster_dns = "10.96.0.10",
+                             .cluster_domain = "cluster.local",
+                             .host_resolv_conf =
+                                 "nameserver 9.9.9.9\nsearch example.org\noptions edns0\n"};
     const auto text = [&](const char* spec) {
-        return resolver_file(object((std::string(R"~({"metadata":{"namespace":"ns"},"spec":)~") + spec + "}").c_str()), host);
+        return resolver_file(
+            object(
+                (std::string(R"~({"metadata":{"namespace":"ns"},"spec":)~") + spec + "}").c_str()),
+            host);
     };
-    EXPECT_EQ(text("{}"), "nameserver 10.96.0.10\nsearch ns.svc.cluster.local svc.cluster.local cluster.local example.org\n"
+    EXPECT_EQ(text("{}"), "nameserver 10.96.0.10\nsearch ns.svc.cluster.local svc.cluster.local "
+                          "cluster.local example.org\n"
                           "options ndots:5\n");
     EXPECT_EQ(text(R"~({"dnsPolicy":"Default"})~"), host.host_resolv_conf);
     EXPECT_EQ(text(R"~({"hostNetwork":true})~"), host.host_resolv_conf);
-    EXPECT_EQ(text(R"~({"dnsPolicy":"None","dnsConfig":{"nameservers":["1.1.1.1"],"searches":["a.b"],
+    EXPECT_EQ(
+        text(R"~({"dnsPolicy":"None","dnsConfig":{"nameservers":["1.1.1.1"],"searches":["a.b"],
                        "options":[{"name":"ndots","value":"2"},{"name":"rotate"}]}})~"),
-              "nameserver 1.1.1.1\nsearch a.b\noptions ndots:2 rotate\n");
+        "nameserver 1.1.1.1\nsearch a.b\noptions ndots:2 rotate\n");
 }
 
 TEST(PodSpec, ImagesWithoutATagOrWithLatestArePulledAlways) {
-    auto policy = [](const char* image) { return pull_policy(codec::Json::object({{"image", image}})); };
+    auto policy = [](const char* image) {
+        return pull_policy(codec::Json::object({{"image", image}}));
+    };
     EXPECT_EQ(policy("nginx"), "Always");
     EXPECT_EQ(policy("localhost:5000/nginx"), "Always");
     EXPECT_EQ(policy("nginx:latest"), "Always");

@@ -12,10 +12,12 @@ namespace {
 
 constexpr size_t most_queued = 1 << 20;
 
-/// Everything happens on the loop thread. Each watch holds the object; closing the watches frees it.
+/// Everything happens on the loop thread. Each watch holds the object; closing the watches frees
+/// it.
 class Pump : public std::enable_shared_from_this<Pump> {
 public:
-    Pump(io::EventLoop& loop, std::shared_ptr<engine::Exec> exec, std::shared_ptr<ExecStreams> streams)
+    Pump(io::EventLoop& loop, std::shared_ptr<engine::Exec> exec,
+         std::shared_ptr<ExecStreams> streams)
         : loop_(loop), exec_(std::move(exec)), streams_(std::move(streams)) {}
 
     void begin() {
@@ -35,15 +37,17 @@ public:
         auto on_loop = [self](auto function) {
             self->loop_.post([self, function = std::move(function)] { function(*self); });
         };
-        streams_->set_handlers({
-            .on_stdin = [on_loop](std::string_view bytes) {
-                on_loop([text = std::string(bytes)](Pump& pump) { pump.take_input(text); });
-            },
-            .on_stdin_end = [on_loop] { on_loop([](Pump& pump) { pump.end_input(); }); },
-            .on_resize = [on_loop](uint16_t columns, uint16_t rows) {
-                on_loop([=](Pump& pump) { pump.resize(rows, columns); });
-            },
-            .on_close = [on_loop] { on_loop([](Pump& pump) { pump.close(); }); }});
+        streams_->set_handlers(
+            {.on_stdin =
+                 [on_loop](std::string_view bytes) {
+                     on_loop([text = std::string(bytes)](Pump& pump) { pump.take_input(text); });
+                 },
+             .on_stdin_end = [on_loop] { on_loop([](Pump& pump) { pump.end_input(); }); },
+             .on_resize =
+                 [on_loop](uint16_t columns, uint16_t rows) {
+                     on_loop([=](Pump& pump) { pump.resize(rows, columns); });
+                 },
+             .on_close = [on_loop] { on_loop([](Pump& pump) { pump.close(); }); }});
         exec_->on_exit([self](int code) { self->exited(code); });
     }
 
@@ -59,15 +63,18 @@ private:
         auto interest = io::Events::readable | io::Events::hangup;
         const bool terminal_input = &source == &out_ && in_fd_ == source.fd.get();
         if (terminal_input && !input_.empty()) interest = interest | io::Events::writable;
-        auto id = loop_.watch(source.fd.get(), interest, [self = shared_from_this(), &source](io::Events events) {
-            if (has(events, io::Events::writable)) self->write_input();
-            if (has(events, io::Events::readable | io::Events::hangup)) self->forward(source);
-        });
+        auto id = loop_.watch(source.fd.get(), interest,
+                              [self = shared_from_this(), &source](io::Events events) {
+                                  if (has(events, io::Events::writable)) self->write_input();
+                                  if (has(events, io::Events::readable | io::Events::hangup))
+                                      self->forward(source);
+                              });
         if (id) source.watch = *id;
     }
 
     void watch_in() {
-        auto id = loop_.watch(in_.get(), io::Events::none, [self = shared_from_this()](io::Events) { self->write_input(); });
+        auto id = loop_.watch(in_.get(), io::Events::none,
+                              [self = shared_from_this()](io::Events) { self->write_input(); });
         if (id) in_watch_ = *id;
     }
 
@@ -86,7 +93,8 @@ private:
         if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (count <= 0) return drop(source); // the end; a terminal says EIO
         const std::string bytes(buffer, static_cast<size_t>(count));
-        const bool alive = source.is_stderr ? streams_->write_stderr(bytes) : streams_->write_stdout(bytes);
+        const bool alive =
+            source.is_stderr ? streams_->write_stderr(bytes) : streams_->write_stdout(bytes);
         if (!alive) close();
     }
 
@@ -126,7 +134,8 @@ private:
             if (count < 0) break;
             input_.erase(0, static_cast<size_t>(count));
         }
-        if (input_.size() < most_queued / 2 && std::exchange(paused_, false)) streams_->resume_stdin();
+        if (input_.size() < most_queued / 2 && std::exchange(paused_, false))
+            streams_->resume_stdin();
         if (input_.empty() && input_ended_) return close_input();
         if (in_) loop_.update(in_watch_, input_.empty() ? io::Events::none : io::Events::writable);
         if (!in_ && out_.watch) loop_.update(out_.watch, interest_of(out_));
@@ -171,7 +180,8 @@ private:
         if (count <= 0) return;
         delivered_ += static_cast<size_t>(count);
         std::string bytes(buffer, static_cast<size_t>(count));
-        source.is_stderr ? streams_->write_stderr(std::move(bytes)) : streams_->write_stdout(std::move(bytes));
+        source.is_stderr ? streams_->write_stderr(std::move(bytes))
+                         : streams_->write_stdout(std::move(bytes));
     }
 
     void close() {
@@ -199,7 +209,8 @@ private:
 
 } // namespace
 
-void stream_exec(io::EventLoop& loop, std::shared_ptr<engine::Exec> exec, std::shared_ptr<ExecStreams> streams) {
+void stream_exec(io::EventLoop& loop, std::shared_ptr<engine::Exec> exec,
+                 std::shared_ptr<ExecStreams> streams) {
     loop.post([&loop, exec = std::move(exec), streams = std::move(streams)] {
         std::make_shared<Pump>(loop, exec, streams)->begin();
     });

@@ -1,6 +1,6 @@
 #pragma once
-// An API in memory for tests: objects by key, watches, the three patch types, graceful deletion of pods.
-// No validation, no defaulting.
+// An API in memory for tests: objects by key, watches, the three patch types, graceful deletion of
+// pods. No validation, no defaulting.
 
 #include <atomic>
 #include <deque>
@@ -23,7 +23,8 @@ public:
         std::lock_guard lock(mutex_);
         auto& objects = objects_[resource];
         auto found = objects.find(key);
-        if (found == objects.end()) return fail(Code::not_found, resource.plural + " \"" + key.name + "\" not found");
+        if (found == objects.end())
+            return fail(Code::not_found, resource.plural + " \"" + key.name + "\" not found");
         return found->second;
     }
 
@@ -32,45 +33,55 @@ public:
         std::lock_guard lock(mutex_);
         api::ObjectList list;
         for (const auto& [key, object] : objects_[resource])
-            if ((ns.empty() || key.ns == ns) && options.fields.matches(object.json())) list.items.push_back(object);
+            if ((ns.empty() || key.ns == ns) && options.fields.matches(object.json()))
+                list.items.push_back(object);
         list.resource_version = std::to_string(revision_);
         return list;
     }
 
-    Result<api::Object> create(const api::Resource& resource, const std::string& ns, Json json) override {
+    Result<api::Object> create(const api::Resource& resource, const std::string& ns,
+                               Json json) override {
         std::lock_guard lock(mutex_);
         json.set_path({"metadata", "namespace"}, ns);
         if (json.at({"metadata", "uid"}).is_null()) json.set_path({"metadata", "uid"}, new_uuid());
         const api::ObjectKey key{ns, std::string(json.at({"metadata", "name"}).as_string())};
-        if (objects_[resource].contains(key)) return fail(Code::already_exists, key.to_string() + " already exists");
+        if (objects_[resource].contains(key))
+            return fail(Code::already_exists, key.to_string() + " already exists");
         return put(resource, key, std::move(json));
     }
 
-    Result<api::Object> update(const api::Resource& resource, const api::ObjectKey& key, Json object,
-                               const std::string&) override {
+    Result<api::Object> update(const api::Resource& resource, const api::ObjectKey& key,
+                               Json object, const std::string&) override {
         std::lock_guard lock(mutex_);
         return put(resource, key, std::move(object));
     }
 
-    Result<api::Object> patch(const api::Resource& resource, const api::ObjectKey& key, api::PatchType type,
-                              const Json& patch, const std::string&) override {
+    Result<api::Object> patch(const api::Resource& resource, const api::ObjectKey& key,
+                              api::PatchType type, const Json& patch, const std::string&) override {
         std::lock_guard lock(mutex_);
         auto found = objects_[resource].find(key);
-        if (found == objects_[resource].end()) return fail(Code::not_found, key.to_string() + " not found");
+        if (found == objects_[resource].end())
+            return fail(Code::not_found, key.to_string() + " not found");
         const auto uid = patch.at({"metadata", "uid"}).as_string();
         if (!uid.empty() && uid != found->second.uid()) return fail(Code::conflict, "another uid");
-        if (type == api::PatchType::merge) return put(resource, key, api::apply_merge_patch(found->second.json(), patch));
-        const api::Kind* kind = api::builtin_kinds().find(resource.group, resource.version, resource.plural);
+        if (type == api::PatchType::merge)
+            return put(resource, key, api::apply_merge_patch(found->second.json(), patch));
+        const api::Kind* kind =
+            api::builtin_kinds().find(resource.group, resource.version, resource.plural);
         if (!kind) return fail(Code::unsupported, "no schema of " + resource.plural);
         ++status_writes;
-        return put(resource, key, TRY(api::apply_strategic_patch(found->second.json(), patch, *kind->schema)));
+        return put(resource, key,
+                   TRY(api::apply_strategic_patch(found->second.json(), patch, *kind->schema)));
     }
 
-    Result<> remove(const api::Resource& resource, const api::ObjectKey& key, const api::DeleteOptions& options) override {
+    Result<> remove(const api::Resource& resource, const api::ObjectKey& key,
+                    const api::DeleteOptions& options) override {
         std::lock_guard lock(mutex_);
         auto found = objects_[resource].find(key);
-        if (found == objects_[resource].end()) return fail(Code::not_found, key.to_string() + " not found");
-        if (!options.uid.empty() && options.uid != found->second.uid()) return fail(Code::conflict, "another uid");
+        if (found == objects_[resource].end())
+            return fail(Code::not_found, key.to_string() + " not found");
+        if (!options.uid.empty() && options.uid != found->second.uid())
+            return fail(Code::conflict, "another uid");
         const int64_t grace = options.grace_period_seconds.value_or(
             found->second.spec()["terminationGracePeriodSeconds"].as_int(30));
         if (resource == api::resources::pods && grace > 0) {
@@ -87,22 +98,25 @@ public:
         return {};
     }
 
-    Result<Json> post(const api::Resource&, const api::ObjectKey&, const std::string& subresource, Json) override {
+    Result<Json> post(const api::Resource&, const api::ObjectKey&, const std::string& subresource,
+                      Json) override {
         if (subresource != "token") return fail(Code::unsupported, subresource);
         Json answer = Json::object();
         answer.set_path({"status", "token"}, "a.b.c");
         return answer;
     }
 
-    Result<std::unique_ptr<api::Watch>> watch(const api::Resource& resource, const std::string&,
-                                              const api::WatchOptions& options,
-                                              std::function<void(const api::WatchEvent&)> on_event) override {
+    Result<std::unique_ptr<api::Watch>>
+    watch(const api::Resource& resource, const std::string&, const api::WatchOptions& options,
+          std::function<void(const api::WatchEvent&)> on_event) override {
         std::lock_guard lock(mutex_);
         auto watch = std::make_unique<FakeWatch>(*this, watchers_.size());
         watchers_.push_back({resource, options, std::move(on_event), true});
-        const int64_t since = options.resource_version.empty() ? 0 : std::stoll(options.resource_version);
+        const int64_t since =
+            options.resource_version.empty() ? 0 : std::stoll(options.resource_version);
         for (const auto& [key, object] : objects_[resource])
-            if (std::stoll(std::string(object.resource_version())) > since && options.fields.matches(object.json()))
+            if (std::stoll(std::string(object.resource_version())) > since &&
+                options.fields.matches(object.json()))
                 watchers_.back().function({api::WatchEvent::Type::added, object});
         return watch;
     }
@@ -133,14 +147,16 @@ private:
         const api::Object object(std::move(json));
         const bool is_new = !objects_[resource].contains(key);
         objects_[resource][key] = object;
-        tell(resource, {is_new ? api::WatchEvent::Type::added : api::WatchEvent::Type::modified, object});
+        tell(resource,
+             {is_new ? api::WatchEvent::Type::added : api::WatchEvent::Type::modified, object});
         return object;
     }
 
     void tell(const api::Resource& resource, const api::WatchEvent& event) {
         for (size_t i = 0; i < watchers_.size(); ++i) {
             auto& watcher = watchers_[i];
-            if (watcher.alive && watcher.resource == resource && watcher.options.fields.matches(event.object.json()))
+            if (watcher.alive && watcher.resource == resource &&
+                watcher.options.fields.matches(event.object.json()))
                 watcher.function(event);
         }
         if (on_pod && resource == api::resources::pods) on_pod(event.object);

@@ -16,12 +16,12 @@ constexpr size_t chunk = 64 << 10;
 constexpr int most_rotated = 100;
 
 uint64_t inode_of(int fd) {
-    struct stat info{};
+    struct stat info {};
     return ::fstat(fd, &info) == 0 ? info.st_ino : 0;
 }
 
 uint64_t inode_of(const std::string& path) {
-    struct stat info{};
+    struct stat info {};
     return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
@@ -33,14 +33,14 @@ struct Tail {
 };
 
 Result<Tail> find_tail(int fd, int64_t wanted) {
-    struct stat info{};
+    struct stat info {};
     if (::fstat(fd, &info) != 0) return fail_errno("log");
     Tail tail;
     std::string buffer; // the file from `position` on, as far as it was looked at
     int64_t position = info.st_size;
     int64_t line_end = -1; // offset behind the newline of the line that is being scanned
     std::string block(chunk, '\0');
-    std::string head;      // bytes of the current line that lie in later blocks, first 64 only
+    std::string head; // bytes of the current line that lie in later blocks, first 64 only
     auto is_full = [](std::string_view line) {
         auto parsed = parse_log_line(line);
         return !parsed || !parsed->partial;
@@ -49,7 +49,8 @@ Result<Tail> find_tail(int fd, int64_t wanted) {
     while (position > 0) {
         const int64_t size = std::min<int64_t>(position, chunk);
         position -= size;
-        if (::pread(fd, block.data(), static_cast<size_t>(size), position) != size) return fail_errno("log");
+        if (::pread(fd, block.data(), static_cast<size_t>(size), position) != size)
+            return fail_errno("log");
         buffer.assign(block.data(), static_cast<size_t>(size));
         buffer += head;
         for (int64_t i = size - 1; i >= 0; --i) {
@@ -202,7 +203,8 @@ Result<bool> LogReader::read(std::string& out, size_t budget) {
         if (count < 0) return fail_errno("read " + path_);
         if (count == 0) {
             if (queue_.empty() && !find_newer()) return false;
-            // A file gets no more lines once its successor exists; what came until then is read first.
+            // A file gets no more lines once its successor exists; what came until then is read
+            // first.
             if (!std::exchange(last_look_, true)) continue;
             if (!TRY(next_file())) return false;
             pending_.clear();
@@ -211,7 +213,8 @@ Result<bool> LogReader::read(std::string& out, size_t budget) {
         last_look_ = false;
         pending_.append(buffer.data(), static_cast<size_t>(count));
         size_t done = 0;
-        for (size_t end = pending_.find('\n'); end != std::string::npos && !finished(); end = pending_.find('\n', done)) {
+        for (size_t end = pending_.find('\n'); end != std::string::npos && !finished();
+             end = pending_.find('\n', done)) {
             emit(std::string_view(pending_).substr(done, end - done), out);
             done = end + 1;
         }

@@ -1,6 +1,7 @@
 #pragma once
-// Reads container logs in the CRI format, over rotated files: "<time> <stream> <F|P> <text>\n", where P
-// is a part of a line and F its last part (Kubernetes, "CRI logging"; our monitor writes it).
+// Reads container logs in the CRI format, over rotated files: "<time> <stream> <F|P> <text>\n",
+// where P is a part of a line and F its last part (Kubernetes, "CRI logging"; our monitor writes
+// it).
 
 #include <cstdint>
 #include <optional>
@@ -32,8 +33,9 @@ public:
     /// A log that does not exist yet is empty.
     static Result<LogReader> open(const std::string& path, const LogOptions& options);
 
-    /// Appends up to about `budget` bytes of what the user sees to `out`. False: nothing more there now
-    /// (in a torn last line the rest waits for its newline). Goes on to newer files as the log rotates.
+    /// Appends up to about `budget` bytes of what the user sees to `out`. False: nothing more there
+    /// now (in a torn last line the rest waits for its newline). Goes on to newer files as the log
+    /// rotates.
     Result<bool> read(std::string& out, size_t budget);
     /// True once limit_bytes was reached: nothing follows.
     bool finished() const { return limit_ && *limit_ <= 0; }
@@ -49,11 +51,11 @@ private:
     std::vector<std::string> queue_; // rotated files still to be read, oldest first
     io::UniqueFd file_;
     uint64_t inode_ = 0;
-    std::string pending_;            // the start of a line that is not complete
-    int64_t skip_bytes_ = 0;         // of the first file
+    std::string pending_;    // the start of a line that is not complete
+    int64_t skip_bytes_ = 0; // of the first file
     std::optional<int64_t> limit_;
-    bool in_line_ = false;           // the last emitted part was partial
-    bool last_look_ = false;         // the end was reached after a newer file had been seen
+    bool in_line_ = false;   // the last emitted part was partial
+    bool last_look_ = false; // the end was reached after a newer file had been seen
 };
 
 } // namespace cloudlet::kube::node

@@ -13,7 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string line(int number, const std::string& text, const char* flag = "F", const char* stream = "stdout") {
+std::string line(int number, const std::string& text, const char* flag = "F",
+                 const char* stream = "stdout") {
     char time[64];
     snprintf(time, sizeof time, "2026-01-02T03:04:%02d.%09dZ", number / 10 % 60, number);
     return std::string(time) + " " + stream + " " + flag + " " + text + "\n";
@@ -33,14 +34,17 @@ LogOptions following() {
 
 class LogReaderTest : public testing::Test {
 protected:
-    LogReaderTest() : folder(io::make_temporary_directory("/tmp/cloudlet-log-").value()), path(folder + "/0.log") {}
+    LogReaderTest()
+        : folder(io::make_temporary_directory("/tmp/cloudlet-log-").value()),
+          path(folder + "/0.log") {}
     ~LogReaderTest() override { EXPECT_TRUE(io::remove_tree(folder)); }
 
     void append(const std::string& text) { EXPECT_TRUE(io::append_file(path, text)); }
     void rotate() {
         for (int i = 3; i >= 1; --i)
             if (io::exists(path + "." + std::to_string(i)))
-                ::rename((path + "." + std::to_string(i)).c_str(), (path + "." + std::to_string(i + 1)).c_str());
+                ::rename((path + "." + std::to_string(i)).c_str(),
+                         (path + "." + std::to_string(i + 1)).c_str());
         ::rename(path.c_str(), (path + ".1").c_str());
     }
     std::string read(const LogOptions& options) {
@@ -55,11 +59,13 @@ protected:
 };
 
 TEST_F(LogReaderTest, ShowsLinesWithoutTheirPrefix) {
-    append(line(1, "one") + line(2, "two", "F", "stderr") + line(3, "thr", "P") + line(4, "ee") + line(5, ""));
+    append(line(1, "one") + line(2, "two", "F", "stderr") + line(3, "thr", "P") + line(4, "ee") +
+           line(5, ""));
     EXPECT_EQ(read({}), "one\ntwo\nthree\n\n");
     LogOptions stamped = tail(2);
     stamped.timestamps = true;
-    EXPECT_EQ(read(stamped), "2026-01-02T03:04:00.000000003Z three\n2026-01-02T03:04:00.000000005Z \n");
+    EXPECT_EQ(read(stamped),
+              "2026-01-02T03:04:00.000000003Z three\n2026-01-02T03:04:00.000000005Z \n");
 }
 
 TEST_F(LogReaderTest, TailCountsWholeLinesAlsoOverRotatedFiles) {
@@ -79,9 +85,13 @@ TEST_F(LogReaderTest, TailCountsWholeLinesAlsoOverRotatedFiles) {
 
 TEST_F(LogReaderTest, TailFindsLinesInAFileOfManyBlocks) {
     std::string text, want;
-    for (int i = 0; i < 5000; ++i) text += line(i, "number " + std::to_string(i) + std::string(static_cast<size_t>(i % 90), 'x'));
+    for (int i = 0; i < 5000; ++i)
+        text +=
+            line(i, "number " + std::to_string(i) + std::string(static_cast<size_t>(i % 90), 'x'));
     append(text);
-    for (int i = 3000; i < 5000; ++i) want += "number " + std::to_string(i) + std::string(static_cast<size_t>(i % 90), 'x') + "\n";
+    for (int i = 3000; i < 5000; ++i)
+        want +=
+            "number " + std::to_string(i) + std::string(static_cast<size_t>(i % 90), 'x') + "\n";
     EXPECT_EQ(read(tail(2000)), want);
 }
 
@@ -157,7 +167,8 @@ TEST_F(LogReaderTest, AStreamShowsNewLinesAsTheyComeAndEndsWithTheContainer) {
     auto sink = std::make_shared<CollectingSink>();
     std::atomic<bool> live{true};
     append(line(1, "first"));
-    auto stream = LogStream::start(loop->loop(), pool, path, following(), sink, [&] { return live.load(); });
+    auto stream =
+        LogStream::start(loop->loop(), pool, path, following(), sink, [&] { return live.load(); });
     ASSERT_TRUE(sink->wait_for("first\n"));
     append(line(2, "second"));
     ASSERT_TRUE(sink->wait_for("first\nsecond\n")) << sink->text;

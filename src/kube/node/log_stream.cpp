@@ -19,7 +19,8 @@ constexpr size_t one_write = 64 << 10;
 
 } // namespace
 
-/// `busy` and `again` make wake-ups while a worker reads count once; the reader is the worker's alone.
+/// `busy` and `again` make wake-ups while a worker reads count once; the reader is the worker's
+/// alone.
 struct LogStream::State : std::enable_shared_from_this<State> {
     State(io::EventLoop& the_loop, io::WorkerPool& workers) : loop(the_loop), pool(workers) {}
 
@@ -47,7 +48,8 @@ struct LogStream::State : std::enable_shared_from_this<State> {
             busy = true;
         }
         if (pool.submit([self = shared_from_this()] { self->work(); })) return;
-        sink->fail({.code = Code::unavailable, .message = "the node is busy; try again", .context = {}});
+        sink->fail(
+            {.code = Code::unavailable, .message = "the node is busy; try again", .context = {}});
         close();
     }
 
@@ -96,21 +98,26 @@ struct LogStream::State : std::enable_shared_from_this<State> {
     }
 
     void later(Duration delay) {
-        loop.post([self = shared_from_this(), delay] { self->loop.after(delay, [self] { self->wake(); }); });
+        loop.post([self = shared_from_this(), delay] {
+            self->loop.after(delay, [self] { self->wake(); });
+        });
     }
 
     /// The folder is watched: it tells of writes, and of a new file after a rotation.
     void follow() {
         inotify.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
         const std::string folder = path.substr(0, path.rfind('/'));
-        const bool watched = inotify && ::inotify_add_watch(inotify.get(), folder.c_str(),
-                                                            IN_MODIFY | IN_CREATE | IN_MOVED_TO) >= 0;
+        const bool watched =
+            inotify && ::inotify_add_watch(inotify.get(), folder.c_str(),
+                                           IN_MODIFY | IN_CREATE | IN_MOVED_TO) >= 0;
         if (!watched) return end(fail_errno("inotify " + folder).value());
-        auto id = loop.watch(inotify.get(), io::Events::readable, [self = shared_from_this()](io::Events) {
-            char events[4096];
-            while (::read(self->inotify.get(), events, sizeof events) > 0) {}
-            self->wake();
-        });
+        auto id = loop.watch(inotify.get(), io::Events::readable,
+                             [self = shared_from_this()](io::Events) {
+                                 char events[4096];
+                                 while (::read(self->inotify.get(), events, sizeof events) > 0) {
+                                 }
+                                 self->wake();
+                             });
         if (id) watch = *id;
     }
 
@@ -126,8 +133,9 @@ struct LogStream::State : std::enable_shared_from_this<State> {
     }
 };
 
-std::shared_ptr<LogStream> LogStream::start(io::EventLoop& loop, io::WorkerPool& pool, std::string path,
-                                            LogOptions options, std::shared_ptr<LogSink> sink,
+std::shared_ptr<LogStream> LogStream::start(io::EventLoop& loop, io::WorkerPool& pool,
+                                            std::string path, LogOptions options,
+                                            std::shared_ptr<LogSink> sink,
                                             std::function<bool()> is_live) {
     auto state = std::make_shared<State>(loop, pool);
     state->path = std::move(path);

@@ -35,33 +35,43 @@ AgentContext::AgentContext(NodeAgentOptions given, NodeAgentParts the_parts)
                    [this](const std::string& ns, const std::string& name) {
                        return fetch(api::resources::secrets, ns, name);
                    },
-               .token = [this](const api::Object& pod, const std::string& audience, int64_t seconds) {
-                   return request_token(pod, audience, seconds);
-               }}),
-      events(parts.informers.client(), "kubelet", options.node_name), pool("pods", std::max<size_t>(options.workers, 1), longest_queue),
+               .token = [this](const api::Object& pod, const std::string& audience,
+                               int64_t seconds) { return request_token(pod, audience, seconds); }}),
+      events(parts.informers.client(), "kubelet", options.node_name),
+      pool("pods", std::max<size_t>(options.workers, 1), longest_queue),
       pulls("pulls", 2, longest_queue) {}
 
-Result<api::Object> AgentContext::fetch(const api::Resource& resource, const std::string& ns, const std::string& name) const {
+Result<api::Object> AgentContext::fetch(const api::Resource& resource, const std::string& ns,
+                                        const std::string& name) const {
     if (api::Object known = parts.informers.of(resource).get({ns, name})) return known;
     return client().get(resource, {ns, name});
 }
 
 /// authentication.k8s.io/v1 TokenRequest, bound to the pod.
-Result<std::string> AgentContext::request_token(const api::Object& pod, const std::string& audience, int64_t seconds) const {
+Result<std::string> AgentContext::request_token(const api::Object& pod, const std::string& audience,
+                                                int64_t seconds) const {
     Json spec = Json::object({{"expirationSeconds", seconds}});
     spec.set("audiences", audience.empty() ? Json::array() : Json::array({Json(audience)}));
-    spec.set("boundObjectRef", Json::object({{"kind", "Pod"}, {"apiVersion", "v1"}, {"name", pod.name()}, {"uid", pod.uid()}}));
-    Json request = Json::object({{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenRequest"}});
+    spec.set(
+        "boundObjectRef",
+        Json::object(
+            {{"kind", "Pod"}, {"apiVersion", "v1"}, {"name", pod.name()}, {"uid", pod.uid()}}));
+    Json request =
+        Json::object({{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenRequest"}});
     request.set("spec", std::move(spec));
     const std::string account(pod.spec()["serviceAccountName"].as_string("default"));
-    const Json answer = TRY(client().post(api::resources::service_accounts, {std::string(pod.ns()), account}, "token",
-                                          std::move(request)));
+    const Json answer =
+        TRY(client().post(api::resources::service_accounts, {std::string(pod.ns()), account},
+                          "token", std::move(request)));
     const auto token = answer.at({"status", "token"}).as_string();
-    if (token.empty()) return fail(Code::internal, "the token request for service account " + account + " gave no token");
+    if (token.empty())
+        return fail(Code::internal,
+                    "the token request for service account " + account + " gave no token");
     return std::string(token);
 }
 
-std::string AgentContext::log_folder(const std::string& ns, const std::string& name, const std::string& uid) const {
+std::string AgentContext::log_folder(const std::string& ns, const std::string& name,
+                                     const std::string& uid) const {
     return fmt::format("{}/log/pods/{}_{}_{}", options.root, ns, name, uid);
 }
 
@@ -71,7 +81,8 @@ struct NodeAgent::Impl {
           reporter(context.options, context.client(), parts.images),
           connector(context, [this](const std::string& uid) { return find(uid); }),
           pods(context.client(), api::resources::pods, "",
-               {.labels = {}, .fields = api::FieldSelector::equals("spec.nodeName", context.options.node_name),
+               {.labels = {},
+                .fields = api::FieldSelector::equals("spec.nodeName", context.options.node_name),
                 .resource_version = {}}) {}
 
     std::shared_ptr<PodWorker> find(const std::string& uid) {
@@ -122,12 +133,14 @@ void NodeAgent::Impl::add_worker(const api::Object& pod, bool gone) {
     worker->begin(gone);
 }
 
-void NodeAgent::Impl::source_event(const char* kind, const api::Object& before, const api::Object& after) {
+void NodeAgent::Impl::source_event(const char* kind, const api::Object& before,
+                                   const api::Object& after) {
     const api::Object& object = after ? after : before;
     if (!after) return; // pods keep what they have
     const std::string reference = kind + std::string(object.name());
     for (const auto& worker : all())
-        if (worker->refers_to(reference) && worker->pod().ns() == object.ns()) worker->sources_changed();
+        if (worker->refers_to(reference) && worker->pod().ns() == object.ns())
+            worker->sources_changed();
 }
 
 /// What this machine has of pods that the API no longer knows: ended and cleaned up.
@@ -141,20 +154,25 @@ void NodeAgent::Impl::clear_orphans() {
     for (const auto& sandbox : context.parts.engine.sandboxes()) {
         if (known.contains(sandbox.config.id)) continue;
         known.insert(sandbox.config.id);
-        log_info("node", "pod {}/{} was deleted while nobody watched: ending it", sandbox.config.ns, sandbox.config.name);
+        log_info("node", "pod {}/{} was deleted while nobody watched: ending it", sandbox.config.ns,
+                 sandbox.config.name);
         Json containers = Json::array();
         std::set<std::string> names;
         for (const auto& info : context.parts.engine.list(sandbox.config.id))
-            if (auto label = info.config.labels.find("container"); label != info.config.labels.end())
-                if (names.insert(label->second).second) containers.push_back(Json::object({{"name", label->second}}));
+            if (auto label = info.config.labels.find("container");
+                label != info.config.labels.end())
+                if (names.insert(label->second).second)
+                    containers.push_back(Json::object({{"name", label->second}}));
         Json object = Json::object();
-        object.set("metadata", Json::object({{"name", sandbox.config.name}, {"namespace", sandbox.config.ns},
+        object.set("metadata", Json::object({{"name", sandbox.config.name},
+                                             {"namespace", sandbox.config.ns},
                                              {"uid", sandbox.config.id}}));
         const auto grace = sandbox.config.labels.find("grace");
         object.set("spec", Json::object({{"containers", std::move(containers)}}));
         if (grace != sandbox.config.labels.end())
             object.set_path({"spec", "terminationGracePeriodSeconds"}, atoi(grace->second.c_str()));
-        folders.insert(fmt::format("{}_{}_{}", sandbox.config.ns, sandbox.config.name, sandbox.config.id));
+        folders.insert(
+            fmt::format("{}_{}_{}", sandbox.config.ns, sandbox.config.name, sandbox.config.id));
         add_worker(api::Object(std::move(object)), true);
     }
     for (const auto& uid : context.volumes.pods())
@@ -177,22 +195,26 @@ void NodeAgent::Impl::schedule_refresh() {
 
 /// Asks for the shared informers; before they are started, by whomever.
 void NodeAgent::Impl::connect() {
-    context.services = std::make_unique<ServiceSync>(context.parts.informers, context.parts.proxy, context.parts.dns,
-                                                     context.options.cluster_dns, [this] {
-                                                         for (const auto& worker : all()) worker->routes_changed();
-                                                     });
-    context.parts.informers.of(api::resources::config_maps).add_handler([this](const api::Object& before, const api::Object& after) {
-        source_event("configmap/", before, after);
-    });
-    context.parts.informers.of(api::resources::secrets).add_handler([this](const api::Object& before, const api::Object& after) {
-        source_event("secret/", before, after);
-    });
+    context.services =
+        std::make_unique<ServiceSync>(context.parts.informers, context.parts.proxy,
+                                      context.parts.dns, context.options.cluster_dns, [this] {
+                                          for (const auto& worker : all()) worker->routes_changed();
+                                      });
+    context.parts.informers.of(api::resources::config_maps)
+        .add_handler([this](const api::Object& before, const api::Object& after) {
+            source_event("configmap/", before, after);
+        });
+    context.parts.informers.of(api::resources::secrets)
+        .add_handler([this](const api::Object& before, const api::Object& after) {
+            source_event("secret/", before, after);
+        });
 }
 
 NodeAgent::NodeAgent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 NodeAgent::~NodeAgent() { stop(); }
 
-Result<std::unique_ptr<NodeAgent>> NodeAgent::create(NodeAgentOptions options, NodeAgentParts parts) {
+Result<std::unique_ptr<NodeAgent>> NodeAgent::create(NodeAgentOptions options,
+                                                     NodeAgentParts parts) {
     if (options.node_name.empty() || options.root.empty())
         return fail(Code::invalid, "node agent: the node's name and root folder are needed");
     auto impl = std::make_unique<Impl>(std::move(options), parts);
@@ -219,7 +241,9 @@ Result<> NodeAgent::start() {
         if (!worker || !info.config.labels.contains("container")) return;
         (void)impl.context.pool.submit([worker, info] { worker->exited(info); });
     });
-    impl.pods.add_handler([&impl](const api::Object& before, const api::Object& after) { impl.pod_event(before, after); });
+    impl.pods.add_handler([&impl](const api::Object& before, const api::Object& after) {
+        impl.pod_event(before, after);
+    });
     TRY(impl.pods.start());
     impl.clear_orphans();
     impl.schedule_refresh();

@@ -13,14 +13,16 @@ const std::string lease_namespace = "kube-node-lease";
 
 } // namespace
 
-NodeReporter::NodeReporter(const NodeAgentOptions& options, api::Client& client, image::ImageStore& images)
+NodeReporter::NodeReporter(const NodeAgentOptions& options, api::Client& client,
+                           image::ImageStore& images)
     : options_(options), client_(client), images_(images), facts_(read_machine(options.root)) {}
 
 NodeReporter::~NodeReporter() { stop(); }
 
 Result<> NodeReporter::start() {
     TRY(with_context(write_node(), "node " + options_.node_name));
-    if (auto lease = write_lease(); !lease) log_warning("node", "lease: {}", lease.error().to_string());
+    if (auto lease = write_lease(); !lease)
+        log_warning("node", "lease: {}", lease.error().to_string());
     stopping_ = false;
     thread_ = std::thread([this] { run(); });
     return {};
@@ -49,7 +51,8 @@ Result<> NodeReporter::write_node() {
     auto node = client_.get(api::resources::nodes, key);
     if (!node && node.error().code == Code::not_found) {
         node = client_.create(api::resources::nodes, "", node_object(options_, facts_));
-        if (!node && node.error().code == Code::already_exists) node = client_.get(api::resources::nodes, key);
+        if (!node && node.error().code == Code::already_exists)
+            node = client_.get(api::resources::nodes, key);
     } else if (node) {
         const Json wanted = node_object(options_, facts_);
         Json patch = Json::object();
@@ -61,8 +64,10 @@ Result<> NodeReporter::write_node() {
     }
     if (!node) return tl::unexpected(node.error());
     pressure_ = read_pressure(options_.root);
-    Json status = node_status(options_, facts_, pressure_, images_.list(), node->status(), true, system_clock().wall());
-    TRY(client_.patch(api::resources::nodes, key, api::PatchType::merge, Json::object({{"status", status}}), "status"));
+    Json status = node_status(options_, facts_, pressure_, images_.list(), node->status(), true,
+                              system_clock().wall());
+    TRY(client_.patch(api::resources::nodes, key, api::PatchType::merge,
+                      Json::object({{"status", status}}), "status"));
     status_ = std::move(status);
     return {};
 }
@@ -77,7 +82,8 @@ Result<> NodeReporter::write_lease() {
     if (renewed.error().code != Code::not_found) return tl::unexpected(renewed.error());
     Json lease = Json::object({{"metadata", Json::object({{"name", options_.node_name}})}});
     const int64_t seconds = std::max<int64_t>(options_.lease_period / 1s * 4, 1);
-    lease.set("spec", Json::object({{"holderIdentity", options_.node_name}, {"leaseDurationSeconds", seconds},
+    lease.set("spec", Json::object({{"holderIdentity", options_.node_name},
+                                    {"leaseDurationSeconds", seconds},
                                     {"renewTime", now}}));
     auto made = client_.create(api::resources::leases, lease_namespace, lease);
     if (!made && made.error().code == Code::not_found) { // somebody removed the namespace
@@ -107,7 +113,8 @@ void NodeReporter::run() {
         }
         if (system_clock().monotonic() >= next_lease) {
             next_lease = system_clock().monotonic() + options_.lease_period;
-            if (auto lease = write_lease(); !lease) log_warning("node", "lease: {}", lease.error().to_string());
+            if (auto lease = write_lease(); !lease)
+                log_warning("node", "lease: {}", lease.error().to_string());
         }
         lock.lock();
     }

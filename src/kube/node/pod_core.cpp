@@ -13,11 +13,11 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration longest_pause = 300s;
-constexpr Duration good_run = 600s;       // a run this long forgives earlier crashes
-constexpr Duration shortest_grace = 2s;   // between SIGTERM and SIGKILL after a long preStop
-constexpr Duration longest_drain = 10s;   // wait for Service rules to let go
-constexpr Duration settle = 100ms;        // for connections that the old rules let through
-constexpr Duration gone_grace = 30s;      // a pod whose object vanished is still ended politely
+constexpr Duration good_run = 600s;     // a run this long forgives earlier crashes
+constexpr Duration shortest_grace = 2s; // between SIGTERM and SIGKILL after a long preStop
+constexpr Duration longest_drain = 10s; // wait for Service rules to let go
+constexpr Duration settle = 100ms;      // for connections that the old rules let through
+constexpr Duration gone_grace = 30s;    // a pod whose object vanished is still ended politely
 
 /// base, 2*base, 4*base ... up to the longest pause, for failure 1, 2, 3 ...
 Duration doubling(Duration base, int failures, Duration longest = longest_pause) {
@@ -81,7 +81,8 @@ void PodCore::desired(CorePod pod, Now now) {
     const bool newly_gone = pod.object_gone && !pod_.object_gone;
     pod_ = std::move(pod);
     if (!pod_.deleted) return;
-    if (newly_gone && !newly_deleted && stopping_) return; // the clock of an earlier deletion goes on
+    if (newly_gone && !newly_deleted && stopping_)
+        return; // the clock of an earlier deletion goes on
     const Duration grace = pod_.object_gone && pod_.deletion_grace <= Duration{0}
                                ? std::min<Duration>(pod_.grace, gone_grace)
                                : pod_.deletion_grace;
@@ -118,7 +119,8 @@ void PodCore::observed(const std::string& container, const Attempt& attempt, Now
         track->previous_recorded = true;
         track->current.reset();
     }
-    if (track->current && track->current->state == Attempt::State::exited) return; // nothing follows an exit
+    if (track->current && track->current->state == Attempt::State::exited)
+        return; // nothing follows an exit
     const bool was_running = track->running();
     track->current = attempt;
     if (attempt.state == Attempt::State::running && !was_running) begin_run(*track, now);
@@ -152,7 +154,8 @@ void PodCore::note_exit(Track& track, Now now) {
     if (track.restored_count >= run.number) track.restored_count = -1;
     track.started = track.ready = false;
     track.stop = Stop::none;
-    const bool long_run = run.started_at != WallTime{} && run.finished_at - run.started_at >= good_run;
+    const bool long_run =
+        run.started_at != WallTime{} && run.finished_at - run.started_at >= good_run;
     if (long_run) track.failures = 0;
     const Duration pause = restart_pause(track.failures);
     const Duration since = std::clamp<Duration>(now.wall - run.finished_at, 0ns, pause);
@@ -163,7 +166,8 @@ void PodCore::note_exit(Track& track, Now now) {
 void PodCore::retry_now(Now now) {
     sandbox_not_before_ = now.mono;
     for (auto& track : tracks_)
-        if (track.start_failures > 0 && !track.pull_backs_off) track.not_before = std::min(track.not_before, now.mono);
+        if (track.start_failures > 0 && !track.pull_backs_off)
+            track.not_before = std::min(track.not_before, now.mono);
 }
 
 bool PodCore::set_routed(bool routed, Now now) {
@@ -196,14 +200,16 @@ void PodCore::wake_at(MonotonicTime time) {
 
 bool PodCore::any_busy() const {
     return sandbox_busy_ || finish_busy_ ||
-           std::any_of(tracks_.begin(), tracks_.end(), [](const Track& t) { return t.busy || t.stopping_busy; });
+           std::any_of(tracks_.begin(), tracks_.end(),
+                       [](const Track& t) { return t.busy || t.stopping_busy; });
 }
 
 bool PodCore::starting() const {
     if (terminal_ || pod_.deleted) return false;
-    return sandbox_busy_ || (sandbox_ && std::any_of(tracks_.begin(), tracks_.end(), [](const Track& t) {
-               return t.busy && t.waiting_reason.empty();
-           }));
+    return sandbox_busy_ ||
+           (sandbox_ && std::any_of(tracks_.begin(), tracks_.end(), [](const Track& t) {
+                return t.busy && t.waiting_reason.empty();
+            }));
 }
 
 std::vector<CoreEvent> PodCore::take_events() { return std::exchange(events_, {}); }
@@ -233,7 +239,8 @@ void PodCore::run(Now now, std::vector<Action>& actions) {
         if (sandbox_busy_) return;
         if (now.mono < sandbox_not_before_) return wake_at(sandbox_not_before_);
         sandbox_busy_ = true;
-        actions.push_back({.kind = sandbox_broken_ ? ActionKind::drop_sandbox : ActionKind::make_sandbox});
+        actions.push_back(
+            {.kind = sandbox_broken_ ? ActionKind::drop_sandbox : ActionKind::make_sandbox});
         return;
     }
     if (!run_inits(now, actions)) return;
@@ -266,8 +273,11 @@ bool PodCore::inits_done() const {
     });
     if (apps_began) return true;
     for (const auto& track : tracks_) {
-        if (track.spec.kind == ContainerKind::init && !(track.exited() && track.current->exit_code == 0)) return false;
-        if (track.spec.kind == ContainerKind::sidecar && !(track.running() && track.started)) return false;
+        if (track.spec.kind == ContainerKind::init &&
+            !(track.exited() && track.current->exit_code == 0))
+            return false;
+        if (track.spec.kind == ContainerKind::sidecar && !(track.running() && track.started))
+            return false;
     }
     return true;
 }
@@ -275,7 +285,8 @@ bool PodCore::inits_done() const {
 bool PodCore::will_restart(const Track& track) const {
     if (track.spec.kind == ContainerKind::sidecar) return true;
     const bool failed = track.exited() && track.current->exit_code != 0;
-    if (track.spec.kind == ContainerKind::init) return failed && pod_.restart_policy != RestartPolicy::never;
+    if (track.spec.kind == ContainerKind::init)
+        return failed && pod_.restart_policy != RestartPolicy::never;
     switch (pod_.restart_policy) {
     case RestartPolicy::always: return true;
     case RestartPolicy::on_failure: return failed;
@@ -290,25 +301,29 @@ void PodCore::maybe_start(Track& track, Now now, std::vector<Action>& actions) {
     if (now.mono < track.not_before) {
         if (track.exited() && track.waiting_reason.empty()) {
             track.waiting_reason = "CrashLoopBackOff";
-            track.waiting_message = fmt::format("back-off {}s restarting failed container={} pod={}",
-                                                restart_pause(track.failures - 1) / 1s, track.spec.name, name_);
+            track.waiting_message =
+                fmt::format("back-off {}s restarting failed container={} pod={}",
+                            restart_pause(track.failures - 1) / 1s, track.spec.name, name_);
             events_.push_back({true, "BackOff",
-                               fmt::format("Back-off restarting failed container {} in pod {}", track.spec.name, name_),
+                               fmt::format("Back-off restarting failed container {} in pod {}",
+                                           track.spec.name, name_),
                                track.spec.name});
         }
         if (track.pull_backs_off && track.waiting_reason == "ErrImagePull") {
             if (now.mono < track.rename_at) return wake_at(track.rename_at);
             track.waiting_reason = "ImagePullBackOff";
-            track.waiting_message = fmt::format("Back-off pulling image \"{}\": {}", track.spec.image,
-                                                track.waiting_message);
-            events_.push_back({false, "BackOff", fmt::format("Back-off pulling image \"{}\"", track.spec.image),
+            track.waiting_message = fmt::format("Back-off pulling image \"{}\": {}",
+                                                track.spec.image, track.waiting_message);
+            events_.push_back({false, "BackOff",
+                               fmt::format("Back-off pulling image \"{}\"", track.spec.image),
                                track.spec.name});
         }
         return wake_at(track.not_before);
     }
     const int last = std::max(track.current ? track.current->number : -1, track.restored_count);
     track.busy = true;
-    actions.push_back({.kind = ActionKind::start, .container = track.spec.name, .number = last + 1});
+    actions.push_back(
+        {.kind = ActionKind::start, .container = track.spec.name, .number = last + 1});
 }
 
 void PodCore::check_terminal(Now now) {
@@ -372,25 +387,35 @@ void PodCore::drive_stop(Track& track, Now now, std::vector<Action>& actions) {
     const std::string& id = track.current->id;
     if (track.stop == Stop::pre_stop && !track.stopping_busy) {
         track.stopping_busy = true;
-        actions.push_back({.kind = ActionKind::pre_stop, .container = track.spec.name, .attempt = id,
+        actions.push_back({.kind = ActionKind::pre_stop,
+                           .container = track.spec.name,
+                           .attempt = id,
                            .budget = track.kill_at - now.mono});
     }
-    if (track.stop == Stop::pre_stop && now.mono >= track.kill_at) track.stop = Stop::drain; // the hook took it all
+    if (track.stop == Stop::pre_stop && now.mono >= track.kill_at)
+        track.stop = Stop::drain; // the hook took it all
     if (track.stop == Stop::drain) {
         const bool held = routed_ || now.mono < track.settle_until;
         if (track.was_routed && held && now.mono < track.drain_until)
-            return wake_at(routed_ ? track.drain_until : std::min(track.settle_until, track.drain_until));
+            return wake_at(routed_ ? track.drain_until
+                                   : std::min(track.settle_until, track.drain_until));
         track.stop = Stop::term;
-        // A deadline that has passed, or that a long hook ate up, still leaves a moment to end politely.
-        if (track.spec.pre_stop) track.kill_at = std::max(track.kill_at, now.mono + steps(shortest_grace));
-        actions.push_back({.kind = ActionKind::terminate, .container = track.spec.name, .attempt = id,
+        // A deadline that has passed, or that a long hook ate up, still leaves a moment to end
+        // politely.
+        if (track.spec.pre_stop)
+            track.kill_at = std::max(track.kill_at, now.mono + steps(shortest_grace));
+        actions.push_back({.kind = ActionKind::terminate,
+                           .container = track.spec.name,
+                           .attempt = id,
                            .why = track.stop_why});
     }
     if (track.stop == Stop::term || track.stop == Stop::killed) {
         if (now.mono < track.kill_at) return wake_at(track.kill_at);
         track.stop = Stop::killed;
         track.kill_at = now.mono + 10s; // again, should the first one have been lost
-        actions.push_back({.kind = ActionKind::kill, .container = track.spec.name, .attempt = id,
+        actions.push_back({.kind = ActionKind::kill,
+                           .container = track.spec.name,
+                           .attempt = id,
                            .why = track.stop_why});
         wake_at(track.kill_at);
     } else {
@@ -402,8 +427,10 @@ void PodCore::collect_old(std::vector<Action>& actions) {
     for (auto& track : tracks_) {
         if (!track.previous || !track.previous_recorded || !track.running()) continue;
         track.previous_recorded = false; // lastState keeps what the record said
-        actions.push_back({.kind = ActionKind::remove_attempt, .container = track.spec.name,
-                           .attempt = track.previous->id, .number = track.previous->number});
+        actions.push_back({.kind = ActionKind::remove_attempt,
+                           .container = track.spec.name,
+                           .attempt = track.previous->id,
+                           .number = track.previous->number});
     }
 }
 
@@ -421,7 +448,8 @@ void PodCore::finished(const Completion& done, Now now) {
             sandbox_broken_ = false;
         }
         sandbox_failures_ = done.ok ? 0 : sandbox_failures_ + 1;
-        if (!done.ok) sandbox_not_before_ = now.mono + steps(doubling(500ms, sandbox_failures_, 30s));
+        if (!done.ok)
+            sandbox_not_before_ = now.mono + steps(doubling(500ms, sandbox_failures_, 30s));
         return;
     case ActionKind::finish:
         finish_busy_ = false;
@@ -459,15 +487,16 @@ void PodCore::start_finished(Track& track, const Completion& done, Now now) {
     }
     if (track.current && track.current->id == done.attempt) {
         // It was made: its exit is told by observed(). A failed postStart hook ends it.
-        if (track.running() && track.stop == Stop::none) begin_stop(track, now, pod_.grace, done.message);
+        if (track.running() && track.stop == Stop::none)
+            begin_stop(track, now, pod_.grace, done.message);
         return;
     }
     track.start_failures += 1;
     track.waiting_reason = done.reason;
     track.waiting_message = done.message;
     track.pull_backs_off = done.backs_off;
-    const Duration pause =
-        done.backs_off ? doubling(10s, track.start_failures) : doubling(500ms, track.start_failures, 10s);
+    const Duration pause = done.backs_off ? doubling(10s, track.start_failures)
+                                          : doubling(500ms, track.start_failures, 10s);
     track.not_before = now.mono + steps(pause);
     track.rename_at = now.mono + steps(2s);
 }
@@ -487,7 +516,9 @@ void PodCore::run_probes(Track& track, Now now, std::vector<Action>& actions) {
             continue;
         }
         probe.in_flight = true;
-        actions.push_back({.kind = ActionKind::probe, .container = track.spec.name, .attempt = track.current->id,
+        actions.push_back({.kind = ActionKind::probe,
+                           .container = track.spec.name,
+                           .attempt = track.current->id,
                            .probe = ProbeKind(kind)});
     }
 }
@@ -501,7 +532,8 @@ void PodCore::probe_finished(Track& track, const Completion& done, Now now) {
     while (probe.next_counted <= now.mono) probe.next_counted += steps(spec->period);
     probe.next = probe.next_counted;
     if (!done.ok && probe.eager > 0ns && probe.failures <= 1 && !track.ready) {
-        // Not yet up: look again soon, so that a quick start is seen quickly; such tries count no failure.
+        // Not yet up: look again soon, so that a quick start is seen quickly; such tries count no
+        // failure.
         probe.next = std::min(probe.next, now.mono + steps(probe.eager));
         probe.eager = std::min<Duration>(probe.eager * 2, 2s);
     }
@@ -523,7 +555,8 @@ void PodCore::probe_finished(Track& track, const Completion& done, Now now) {
     if (!counted) return;
     probe.successes = 0;
     probe.failures += 1;
-    events_.push_back({true, "Unhealthy", fmt::format("{} probe failed: {}", names[size_t(done.probe)], done.message),
+    events_.push_back({true, "Unhealthy",
+                       fmt::format("{} probe failed: {}", names[size_t(done.probe)], done.message),
                        track.spec.name});
     if (probe.failures < spec->failure_threshold) return;
     if (done.probe == ProbeKind::readiness) {

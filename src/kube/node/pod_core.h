@@ -36,7 +36,7 @@ struct ProbeSpec {
     int success_threshold = 1;
     int failure_threshold = 3;
     std::optional<Duration> grace{}; // probe-level terminationGracePeriodSeconds
-    bool cheap = false;            // may be tried between periods until it first succeeds
+    bool cheap = false;              // may be tried between periods until it first succeeds
 };
 
 struct CoreContainer {
@@ -54,9 +54,9 @@ struct CorePod {
     Duration grace = std::chrono::seconds(30); // terminationGracePeriodSeconds
     std::optional<Duration> active_deadline;
     bool host_network = false;
-    bool deleted = false;        // deletionTimestamp is set, or the object is gone
-    Duration deletion_grace{0};  // what is left of it when `deleted` is first told
-    bool object_gone = false;    // nothing to write to any more
+    bool deleted = false;       // deletionTimestamp is set, or the object is gone
+    Duration deletion_grace{0}; // what is left of it when `deleted` is first told
+    bool object_gone = false;   // nothing to write to any more
     std::string host_ip;
     std::string qos_class;
     std::vector<std::string> readiness_gates; // condition types that others must set to True
@@ -89,14 +89,14 @@ enum class ActionKind {
     kill,           // send SIGKILL
     remove_attempt, // an old run's record
     probe,
-    finish,         // all is dead: last status, remove the sandbox; when deleted, the object too
+    finish, // all is dead: last status, remove the sandbox; when deleted, the object too
 };
 
 struct Action {
     ActionKind kind = ActionKind::start;
     std::string container{};
     std::string attempt{}; // id, where one is meant
-    int number = 0;      // of the attempt to start
+    int number = 0;        // of the attempt to start
     ProbeKind probe = ProbeKind::readiness;
     Duration budget{0}; // pre_stop: how long it may take
     std::string why{};  // kill, terminate: for the event
@@ -226,8 +226,8 @@ private:
     std::string sandbox_error_;
     std::string ip_;
     bool routed_ = false;
-    bool terminal_ = false;   // the pod's work is over (Succeeded or Failed)
-    bool failed_ = false;     // terminal for a reason of the pod: deadline
+    bool terminal_ = false; // the pod's work is over (Succeeded or Failed)
+    bool failed_ = false;   // terminal for a reason of the pod: deadline
     std::string failed_reason_, failed_message_;
     bool restored_terminal_ = false;
     codec::Json restored_status_;
@@ -242,6 +242,10 @@ private:
     std::vector<CoreEvent> events_;
     std::optional<MonotonicTime> wake_;
 };
+
+/// The part of a pod's status that the node agent writes, in the order in which PodCore::status()
+/// has it.
+codec::Json own_status(const codec::Json& status);
 
 /// 0, 10 s, 20 s ... 300 s: the pause before restart number `failures` (0 the first time).
 Duration restart_pause(int failures);

@@ -35,11 +35,17 @@ struct World {
 
     /// Starts what the action asks for; the new attempt's id.
     std::string started(const Action& action) {
-        Attempt attempt{.id = action.container + "-" + std::to_string(action.number), .number = action.number,
-                        .state = Attempt::State::running, .started_at = clock.wall(), .error = {}, .message = {},
+        Attempt attempt{.id = action.container + "-" + std::to_string(action.number),
+                        .number = action.number,
+                        .state = Attempt::State::running,
+                        .started_at = clock.wall(),
+                        .error = {},
+                        .message = {},
                         .image_id = {}};
         core.observed(action.container, attempt, now());
-        core.finished({.kind = ActionKind::start, .container = action.container, .attempt = attempt.id}, now());
+        core.finished(
+            {.kind = ActionKind::start, .container = action.container, .attempt = attempt.id},
+            now());
         return attempt.id;
     }
 
@@ -52,15 +58,21 @@ struct World {
     }
 
     void probe_result(const Action& action, bool ok) {
-        core.finished({.kind = ActionKind::probe, .container = action.container, .attempt = action.attempt,
-                       .probe = action.probe, .ok = ok, .message = "refused"}, now());
+        core.finished({.kind = ActionKind::probe,
+                       .container = action.container,
+                       .attempt = action.attempt,
+                       .probe = action.probe,
+                       .ok = ok,
+                       .message = "refused"},
+                      now());
     }
 
     std::string phase() { return std::string(core.status(now())["phase"].as_string()); }
     std::string condition(const char* type) {
         const codec::Json status = core.status(now());
         for (const auto& condition : status["conditions"].items())
-            if (condition["type"].as_string() == type) return std::string(condition["status"].as_string());
+            if (condition["type"].as_string() == type)
+                return std::string(condition["status"].as_string());
         return "absent";
     }
     codec::Json container(size_t index) { return core.status(now())["containerStatuses"][index]; }
@@ -69,10 +81,15 @@ struct World {
     PodCore core;
 };
 
-CoreContainer app(const std::string& name) { return {.name = name, .image = "web", .kind = ContainerKind::app, .probes = {}}; }
-CoreContainer init(const std::string& name) { return {.name = name, .image = "web", .kind = ContainerKind::init, .probes = {}}; }
+CoreContainer app(const std::string& name) {
+    return {.name = name, .image = "web", .kind = ContainerKind::app, .probes = {}};
+}
+CoreContainer init(const std::string& name) {
+    return {.name = name, .image = "web", .kind = ContainerKind::init, .probes = {}};
+}
 
-CorePod pod_of(std::vector<CoreContainer> containers, RestartPolicy policy = RestartPolicy::always) {
+CorePod pod_of(std::vector<CoreContainer> containers,
+               RestartPolicy policy = RestartPolicy::always) {
     CorePod pod;
     pod.containers = std::move(containers);
     pod.restart_policy = policy;
@@ -140,7 +157,8 @@ TEST(PodCore, CrashesBackOffTenSecondsDoublingToFiveMinutes) {
     for (int i = 0; i < 9; ++i) {
         auto actions = world.step();
         int64_t waited = 0;
-        while (std::none_of(actions.begin(), actions.end(), [](auto& a) { return a.kind == ActionKind::start; })) {
+        while (std::none_of(actions.begin(), actions.end(),
+                            [](auto& a) { return a.kind == ActionKind::start; })) {
             world.clock.advance(1s);
             ++waited;
             ASSERT_LT(waited, 1000);
@@ -253,7 +271,8 @@ TEST(PodCore, PreStopRunsBeforeTheSignalAndInsideTheGrace) {
     EXPECT_EQ(hook.budget, Duration(10s));
     world.clock.advance(3s);
     EXPECT_TRUE(world.step().empty());
-    world.core.finished({.kind = ActionKind::pre_stop, .container = "a", .attempt = id}, world.now());
+    world.core.finished({.kind = ActionKind::pre_stop, .container = "a", .attempt = id},
+                        world.now());
     world.only(ActionKind::terminate);
     world.clock.advance(7s);
     world.only(ActionKind::kill);
@@ -261,7 +280,8 @@ TEST(PodCore, PreStopRunsBeforeTheSignalAndInsideTheGrace) {
 
 TEST(PodCore, ReadinessFollowsItsProbe) {
     CorePod pod = pod_of({app("a")});
-    pod.containers[0].probes[size_t(ProbeKind::readiness)] = ProbeSpec{.period = 5s, .failure_threshold = 2, .cheap = true};
+    pod.containers[0].probes[size_t(ProbeKind::readiness)] =
+        ProbeSpec{.period = 5s, .failure_threshold = 2, .cheap = true};
     World world(pod);
     world.make_sandbox();
     world.started(world.only(ActionKind::start));
@@ -306,8 +326,13 @@ TEST(PodCore, APullThatFailsIsShownAndBacksOff) {
     World world(pod_of({app("a")}));
     world.make_sandbox();
     world.only(ActionKind::start);
-    world.core.finished({.kind = ActionKind::start, .container = "a", .ok = false, .backs_off = true,
-                         .reason = "ErrImagePull", .message = "no such registry"}, world.now());
+    world.core.finished({.kind = ActionKind::start,
+                         .container = "a",
+                         .ok = false,
+                         .backs_off = true,
+                         .reason = "ErrImagePull",
+                         .message = "no such registry"},
+                        world.now());
     EXPECT_TRUE(world.step().empty());
     EXPECT_EQ(world.container(0)["state"]["waiting"]["reason"].as_string(), "ErrImagePull");
     world.clock.advance(2s);
@@ -320,12 +345,20 @@ TEST(PodCore, APullThatFailsIsShownAndBacksOff) {
 TEST(PodCore, ARestartedAgentKeepsCountsReadinessAndRunningContainers) {
     CorePod pod = pod_of({app("a")});
     pod.containers[0].probes[size_t(ProbeKind::readiness)] = ProbeSpec{};
-    auto status = codec::parse_json(R"({"phase":"Running","startTime":"2023-11-14T22:00:00Z","containerStatuses":[{
-        "name":"a","restartCount":4,"started":true,"ready":true,"containerID":"cloudlet://a-4","lastState":{"terminated":{"exitCode":9}}}]})");
+    auto status = codec::parse_json(
+        R"({"phase":"Running","startTime":"2023-11-14T22:00:00Z","containerStatuses":[{
+        "name":"a","restartCount":4,"started":true,"ready":true,"containerID":"cloudlet://a-4",
+            "lastState":{"terminated":{"exitCode":9}}}]})");
     World world(pod, *status);
     world.core.adopt_sandbox(true, "10.1.2.3");
-    world.core.observed("a", {.id = "a-4", .number = 4, .state = Attempt::State::running, .error = {}, .message = {},
-                              .image_id = {}}, world.now());
+    world.core.observed("a",
+                        {.id = "a-4",
+                         .number = 4,
+                         .state = Attempt::State::running,
+                         .error = {},
+                         .message = {},
+                         .image_id = {}},
+                        world.now());
     EXPECT_EQ(world.condition("Ready"), "True");
     EXPECT_EQ(world.container(0)["restartCount"].as_int(), 4);
     EXPECT_EQ(world.container(0)["lastState"]["terminated"]["exitCode"].as_int(), 9);
@@ -334,12 +367,20 @@ TEST(PodCore, ARestartedAgentKeepsCountsReadinessAndRunningContainers) {
 }
 
 TEST(PodCore, AfterAMachineRestartTheSandboxIsMadeAnewAndContainersCountOn) {
-    auto status = codec::parse_json(R"({"phase":"Running","containerStatuses":[{"name":"a","restartCount":1,
+    auto status =
+        codec::parse_json(R"({"phase":"Running","containerStatuses":[{"name":"a","restartCount":1,
         "containerID":"cloudlet://a-1"}]})");
     World world(pod_of({app("a")}), *status);
     world.core.adopt_sandbox(false, "");
-    Attempt lost{.id = "a-1", .number = 1, .state = Attempt::State::exited, .finished_at = world.clock.wall(),
-                 .exit_code = 137, .lost = true, .error = {}, .message = {}, .image_id = {}};
+    Attempt lost{.id = "a-1",
+                 .number = 1,
+                 .state = Attempt::State::exited,
+                 .finished_at = world.clock.wall(),
+                 .exit_code = 137,
+                 .lost = true,
+                 .error = {},
+                 .message = {},
+                 .image_id = {}};
     world.core.observed("a", lost, world.now());
     world.only(ActionKind::drop_sandbox);
     world.core.finished({.kind = ActionKind::drop_sandbox}, world.now());

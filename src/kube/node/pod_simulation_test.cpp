@@ -1,5 +1,6 @@
 // Thousands of pod lives from seeds: actions finish late and out of order, fail, containers crash,
-// probes flap, the agent restarts, the pod is deleted at any moment. Whatever happens, the rules hold.
+// probes flap, the agent restarts, the pod is deleted at any moment. Whatever happens, the rules
+// hold.
 
 #include <gtest/gtest.h>
 
@@ -49,14 +50,20 @@ private:
         pod.restart_policy = RestartPolicy(random_.below(3));
         pod.grace = std::chrono::seconds(1 + random_.below(20));
         for (uint64_t i = 0, n = random_.below(3); i < n; ++i)
-            pod.containers.push_back({.name = "init" + std::to_string(i), .image = "i",
-                                      .kind = random_.chance(0.3) ? ContainerKind::sidecar : ContainerKind::init, .probes = {}});
+            pod.containers.push_back(
+                {.name = "init" + std::to_string(i),
+                 .image = "i",
+                 .kind = random_.chance(0.3) ? ContainerKind::sidecar : ContainerKind::init,
+                 .probes = {}});
         for (uint64_t i = 0, n = 1 + random_.below(3); i < n; ++i)
-            pod.containers.push_back({.name = "app" + std::to_string(i), .image = "i", .probes = {}});
+            pod.containers.push_back(
+                {.name = "app" + std::to_string(i), .image = "i", .probes = {}});
         for (auto& container : pod.containers) {
             container.pre_stop = random_.chance(0.3);
             for (auto& probe : container.probes)
-                if (random_.chance(0.3)) probe = ProbeSpec{.period = 1s, .failure_threshold = 3, .cheap = random_.chance(0.5)};
+                if (random_.chance(0.3))
+                    probe = ProbeSpec{
+                        .period = 1s, .failure_threshold = 3, .cheap = random_.chance(0.5)};
         }
         return pod;
     }
@@ -67,7 +74,8 @@ private:
         core_.emplace("sim", pod_, status_, now());
         if (sandbox_) core_->adopt_sandbox(true, "10.0.0.1");
         for (const auto& attempt : ended_) core_->observed(attempt.first, attempt.second, now());
-        for (const auto& [id, running] : machine_) core_->observed(running.container, running.attempt, now());
+        for (const auto& [id, running] : machine_)
+            core_->observed(running.container, running.attempt, now());
     }
 
     void disturb(int round) {
@@ -100,7 +108,8 @@ private:
     void act() {
         for (const auto& action : core_->step(now())) {
             check_action(action);
-            pending_.push_back({action, clock_.monotonic() + std::chrono::milliseconds(random_.below(800))});
+            pending_.push_back(
+                {action, clock_.monotonic() + std::chrono::milliseconds(random_.below(800))});
         }
     }
 
@@ -125,26 +134,32 @@ private:
             if (container.name == action.container) spec = &container;
         for (const auto& p : pending_)
             if (p.action.kind == action.kind && p.action.container == action.container &&
-                p.action.probe == action.probe && action.kind != ActionKind::kill && action.kind != ActionKind::terminate &&
-                action.kind != ActionKind::remove_attempt && p.action.attempt == action.attempt)
+                p.action.probe == action.probe && action.kind != ActionKind::kill &&
+                action.kind != ActionKind::terminate && action.kind != ActionKind::remove_attempt &&
+                p.action.attempt == action.attempt)
                 problem_ = "the same action twice at once: " + action.container;
         if (action.kind == ActionKind::start) check_start(action, *spec);
-        if (action.kind == ActionKind::finish && !machine_.empty()) problem_ = "finish while containers run";
-        if (action.kind == ActionKind::probe && !machine_.contains(action.attempt)) problem_ = "probe of a dead container";
+        if (action.kind == ActionKind::finish && !machine_.empty())
+            problem_ = "finish while containers run";
+        if (action.kind == ActionKind::probe && !machine_.contains(action.attempt))
+            problem_ = "probe of a dead container";
     }
 
     void check_start(const Action& action, const CoreContainer& spec) {
         if (!sandbox_) problem_ = "start without a sandbox";
         if (pod_.deleted) problem_ = "start of a deleted pod's container";
         for (const auto& [id, running] : machine_)
-            if (running.container == action.container) problem_ = "start while it runs: " + action.container;
+            if (running.container == action.container)
+                problem_ = "start while it runs: " + action.container;
         if (auto last = ended_.find(action.container); last != ended_.end()) {
             if (last->second.number >= action.number) problem_ = "an attempt's number came twice";
             const bool failed = last->second.exit_code != 0;
-            const bool again = spec.kind == ContainerKind::sidecar || (spec.kind == ContainerKind::init && failed) ||
+            const bool again = spec.kind == ContainerKind::sidecar ||
+                               (spec.kind == ContainerKind::init && failed) ||
                                pod_.restart_policy == RestartPolicy::always ||
                                (pod_.restart_policy == RestartPolicy::on_failure && failed);
-            if (!again || (spec.kind == ContainerKind::init && pod_.restart_policy == RestartPolicy::never))
+            if (!again ||
+                (spec.kind == ContainerKind::init && pod_.restart_policy == RestartPolicy::never))
                 problem_ = "restart against the policy: " + action.container;
         }
         if (spec.kind == ContainerKind::sidecar) return;
@@ -156,7 +171,10 @@ private:
     }
 
     void carry_out(const Action& action) {
-        Completion done{.kind = action.kind, .container = action.container, .attempt = action.attempt, .probe = action.probe};
+        Completion done{.kind = action.kind,
+                        .container = action.container,
+                        .attempt = action.attempt,
+                        .probe = action.probe};
         done.ok = !random_.chance(0.1);
         switch (action.kind) {
         case ActionKind::make_sandbox:
@@ -166,7 +184,9 @@ private:
         case ActionKind::drop_sandbox: sandbox_ = false; break;
         case ActionKind::start: carry_out_start(action, done); break;
         case ActionKind::terminate:
-            if (auto found = machine_.find(action.attempt); found != machine_.end() && random_.chance(0.7)) end(action.attempt, 143);
+            if (auto found = machine_.find(action.attempt);
+                found != machine_.end() && random_.chance(0.7))
+                end(action.attempt, 143);
             break;
         case ActionKind::kill:
             if (machine_.contains(action.attempt)) end(action.attempt, 137);
@@ -188,8 +208,13 @@ private:
         }
         Running running;
         running.container = action.container;
-        running.attempt = {.id = action.container + "-" + std::to_string(action.number), .number = action.number,
-                           .state = Attempt::State::running, .started_at = clock_.wall(), .error = {}, .message = {}, .image_id = {}};
+        running.attempt = {.id = action.container + "-" + std::to_string(action.number),
+                           .number = action.number,
+                           .state = Attempt::State::running,
+                           .started_at = clock_.wall(),
+                           .error = {},
+                           .message = {},
+                           .image_id = {}};
         done.attempt = running.attempt.id;
         machine_[running.attempt.id] = running;
         core_->observed(action.container, running.attempt, now());

@@ -23,8 +23,10 @@ std::optional<ProbeSpec> probe_spec(const Json& json) {
     ProbeSpec probe;
     probe.initial_delay = std::chrono::seconds(json["initialDelaySeconds"].as_int(0));
     probe.period = std::chrono::seconds(std::max<int64_t>(json["periodSeconds"].as_int(10), 1));
-    probe.success_threshold = static_cast<int>(std::max<int64_t>(json["successThreshold"].as_int(1), 1));
-    probe.failure_threshold = static_cast<int>(std::max<int64_t>(json["failureThreshold"].as_int(3), 1));
+    probe.success_threshold =
+        static_cast<int>(std::max<int64_t>(json["successThreshold"].as_int(1), 1));
+    probe.failure_threshold =
+        static_cast<int>(std::max<int64_t>(json["failureThreshold"].as_int(3), 1));
     if (const Json* grace = json.find("terminationGracePeriodSeconds"); grace && grace->is_int())
         probe.grace = std::chrono::seconds(grace->as_int());
     probe.cheap = !json.contains("exec");
@@ -37,7 +39,8 @@ CoreContainer core_container(const Json& json, bool init) {
     container.image = json["image"].as_string();
     container.kind = ContainerKind::app;
     if (init)
-        container.kind = json["restartPolicy"].as_string() == "Always" ? ContainerKind::sidecar : ContainerKind::init;
+        container.kind = json["restartPolicy"].as_string() == "Always" ? ContainerKind::sidecar
+                                                                       : ContainerKind::init;
     container.probes[size_t(ProbeKind::startup)] = probe_spec(json["startupProbe"]);
     container.probes[size_t(ProbeKind::liveness)] = probe_spec(json["livenessProbe"]);
     container.probes[size_t(ProbeKind::readiness)] = probe_spec(json["readinessProbe"]);
@@ -47,8 +50,10 @@ CoreContainer core_container(const Json& json, bool init) {
 
 /// What is left of a deletion's grace: all of it when it has just been asked for.
 Duration grace_left(const api::Object& pod, Now now) {
-    const Duration grace = std::chrono::seconds(std::max<int64_t>(
-        pod.metadata()["deletionGracePeriodSeconds"].as_int(pod.spec()["terminationGracePeriodSeconds"].as_int(30)), 0));
+    const Duration grace = std::chrono::seconds(
+        std::max<int64_t>(pod.metadata()["deletionGracePeriodSeconds"].as_int(
+                              pod.spec()["terminationGracePeriodSeconds"].as_int(30)),
+                          0));
     const auto deadline = pod.deletion_time();
     if (!deadline) return grace;
     // The time stamp has whole seconds: what is cut off is given back.
@@ -68,12 +73,15 @@ const Json& container_spec(const Json& pod_spec, std::string_view name) {
 CorePod core_pod(const api::Object& pod, const std::string& host_ip, Now now, bool gone) {
     const Json& spec = pod.spec();
     CorePod core;
-    for (const auto& container : spec["initContainers"].items()) core.containers.push_back(core_container(container, true));
-    for (const auto& container : spec["containers"].items()) core.containers.push_back(core_container(container, false));
+    for (const auto& container : spec["initContainers"].items())
+        core.containers.push_back(core_container(container, true));
+    for (const auto& container : spec["containers"].items())
+        core.containers.push_back(core_container(container, false));
     const auto policy = spec["restartPolicy"].as_string("Always");
     if (policy == "OnFailure") core.restart_policy = RestartPolicy::on_failure;
     if (policy == "Never") core.restart_policy = RestartPolicy::never;
-    core.grace = std::chrono::seconds(std::max<int64_t>(spec["terminationGracePeriodSeconds"].as_int(30), 0));
+    core.grace = std::chrono::seconds(
+        std::max<int64_t>(spec["terminationGracePeriodSeconds"].as_int(30), 0));
     if (spec["activeDeadlineSeconds"].is_int())
         core.active_deadline = std::chrono::seconds(spec["activeDeadlineSeconds"].as_int());
     core.host_network = spec["hostNetwork"].as_bool();
@@ -84,7 +92,8 @@ CorePod core_pod(const api::Object& pod, const std::string& host_ip, Now now, bo
     core.qos_class = qos_class(spec);
     for (const auto& gate : spec["readinessGates"].items()) {
         core.readiness_gates.emplace_back(gate["conditionType"].as_string());
-        if (pod.condition_is(core.readiness_gates.back(), "True")) core.open_gates.insert(core.readiness_gates.back());
+        if (pod.condition_is(core.readiness_gates.back(), "True"))
+            core.open_gates.insert(core.readiness_gates.back());
     }
     return core;
 }
@@ -107,8 +116,9 @@ std::string qos_class(const Json& pod_spec) {
             const Json& requests = container["resources"]["requests"];
             for (auto name : {"cpu", "memory"}) {
                 any = any || limits.contains(name) || requests.contains(name);
-                const bool equal = limits.contains(name) &&
-                                   (!requests.contains(name) || milli_cpu(requests[name]) == milli_cpu(limits[name]));
+                const bool equal =
+                    limits.contains(name) && (!requests.contains(name) ||
+                                              milli_cpu(requests[name]) == milli_cpu(limits[name]));
                 guaranteed = guaranteed && equal;
             }
         }
@@ -166,10 +176,12 @@ int64_t oom_score_adj(const Json& pod_spec, const Json& container, int64_t machi
 }
 
 std::string pull_policy(const Json& container) {
-    if (auto policy = container["imagePullPolicy"].as_string(); !policy.empty()) return std::string(policy);
+    if (auto policy = container["imagePullPolicy"].as_string(); !policy.empty())
+        return std::string(policy);
     const auto image = container["image"].as_string();
     const size_t colon = image.rfind(':');
-    const bool tagged = colon != std::string_view::npos && image.find('/', colon) == std::string_view::npos;
+    const bool tagged =
+        colon != std::string_view::npos && image.find('/', colon) == std::string_view::npos;
     return !tagged || image.substr(colon + 1) == "latest" ? "Always" : "IfNotPresent";
 }
 
@@ -183,14 +195,16 @@ std::string pod_hostname(const api::Object& pod) {
 std::string pod_fqdn(const api::Object& pod, const std::string& domain) {
     const auto subdomain = pod.spec()["subdomain"].as_string();
     if (subdomain.empty()) return {};
-    return pod_hostname(pod) + "." + std::string(subdomain) + "." + std::string(pod.ns()) + ".svc." + domain;
+    return pod_hostname(pod) + "." + std::string(subdomain) + "." + std::string(pod.ns()) +
+           ".svc." + domain;
 }
 
 std::string resolver_file(const api::Object& pod, const ResolverFacts& facts) {
     const Json& spec = pod.spec();
     std::string policy(spec["dnsPolicy"].as_string("ClusterFirst"));
     if (policy == "ClusterFirst" && spec["hostNetwork"].as_bool()) policy = "Default";
-    const bool cluster = (policy == "ClusterFirst" || policy == "ClusterFirstWithHostNet") && !facts.cluster_dns.empty();
+    const bool cluster = (policy == "ClusterFirst" || policy == "ClusterFirstWithHostNet") &&
+                         !facts.cluster_dns.empty();
     std::vector<std::string> servers, searches;
     std::vector<std::string> options;
     if (policy != "None") {
@@ -199,7 +213,9 @@ std::string resolver_file(const api::Object& pod, const ResolverFacts& facts) {
             std::istringstream words(line);
             std::string key, word;
             words >> key;
-            auto* target = key == "search" ? &searches : key == "nameserver" && !cluster ? &servers : nullptr;
+            auto* target = key == "search"                   ? &searches
+                           : key == "nameserver" && !cluster ? &servers
+                                                             : nullptr;
             if (key == "options" && !cluster) target = &options;
             while (target && words >> word) target->push_back(word);
         }
@@ -207,15 +223,18 @@ std::string resolver_file(const api::Object& pod, const ResolverFacts& facts) {
     if (cluster) {
         servers = {facts.cluster_dns};
         const std::string& domain = facts.cluster_domain;
-        searches.insert(searches.begin(), {std::string(pod.ns()) + ".svc." + domain, "svc." + domain, domain});
+        searches.insert(searches.begin(),
+                        {std::string(pod.ns()) + ".svc." + domain, "svc." + domain, domain});
         options = {"ndots:5"};
     }
     const Json& extra = spec["dnsConfig"];
-    for (const auto& server : extra["nameservers"].items()) servers.emplace_back(server.as_string());
+    for (const auto& server : extra["nameservers"].items())
+        servers.emplace_back(server.as_string());
     for (const auto& search : extra["searches"].items()) searches.emplace_back(search.as_string());
     for (const auto& option : extra["options"].items()) {
         const std::string name(option["name"].as_string());
-        std::erase_if(options, [&](const std::string& o) { return o == name || o.starts_with(name + ":"); });
+        std::erase_if(options,
+                      [&](const std::string& o) { return o == name || o.starts_with(name + ":"); });
         const auto value = option["value"].as_string();
         options.push_back(value.empty() ? name : name + ":" + std::string(value));
     }
@@ -236,7 +255,8 @@ std::string host_alias_lines(const Json& pod_spec) {
     std::string text;
     for (const auto& alias : pod_spec["hostAliases"].items()) {
         text += alias["ip"].as_string();
-        for (const auto& name : alias["hostnames"].items()) text += "\t" + std::string(name.as_string());
+        for (const auto& name : alias["hostnames"].items())
+            text += "\t" + std::string(name.as_string());
         text += "\n";
     }
     return text;

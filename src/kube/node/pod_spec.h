@@ -1,6 +1,6 @@
 #pragma once
-// Typed views of a Pod's spec for the node agent: what the core needs, and the resource arithmetic of
-// the kubelet (QoS classes, cgroup limits, OOM scores). Pure.
+// Typed views of a Pod's spec for the node agent: what the core needs, and the resource arithmetic
+// of the kubelet (QoS classes, cgroup limits, OOM scores). Pure.
 
 #include "cloudlet/api/object.h"
 #include "cloudlet/engine/types.h"
@@ -22,7 +22,8 @@ engine::Limits container_limits(const codec::Json& resources);
 /// The cgroup of the whole pod: sums; a limit only when every container has one.
 engine::Limits pod_limits(const codec::Json& pod_spec);
 /// What /proc/<pid>/oom_score_adj gets (kubelet pkg/kubelet/qos/policy.go).
-int64_t oom_score_adj(const codec::Json& pod_spec, const codec::Json& container, int64_t machine_memory);
+int64_t oom_score_adj(const codec::Json& pod_spec, const codec::Json& container,
+                      int64_t machine_memory);
 
 /// Thousandths of a core and bytes; 0 when absent or malformed (validation is the server's).
 int64_t milli_cpu(const codec::Json& quantity);
@@ -37,7 +38,7 @@ std::string pod_hostname(const api::Object& pod);
 std::string pod_fqdn(const api::Object& pod, const std::string& domain);
 
 struct ResolverFacts {
-    std::string cluster_dns;    // empty: no cluster DNS
+    std::string cluster_dns; // empty: no cluster DNS
     std::string cluster_domain;
     std::string host_resolv_conf; // text of the machine's file
 };

@@ -38,15 +38,35 @@ Json waiting(const std::string& reason, const std::string& message) {
 
 Json PodCore::container_state(const Track& track) const {
     if (track.running())
-        return Json::object({{"running", Json::object({{"startedAt", format_time(track.current->started_at)}})}});
+        return Json::object(
+            {{"running", Json::object({{"startedAt", format_time(track.current->started_at)}})}});
     const bool over = terminal_ || pod_.deleted;
     if (track.exited() && (over || track.waiting_reason.empty())) return terminated(*track.current);
     if (!track.waiting_reason.empty()) return waiting(track.waiting_reason, track.waiting_message);
-    const bool before_apps = track.spec.kind == ContainerKind::app && !inits_done() && tracks_.size() > 1;
+    const bool before_apps =
+        track.spec.kind == ContainerKind::app && !inits_done() && tracks_.size() > 1;
     const bool first = &track == &tracks_.front();
-    if (before_apps || (track.spec.kind != ContainerKind::app && !first)) return waiting("PodInitializing", "");
+    if (before_apps || (track.spec.kind != ContainerKind::app && !first))
+        return waiting("PodInitializing", "");
     if (!sandbox_error_.empty()) return waiting("ContainerCreating", sandbox_error_);
-    return waiting(tracks_.front().spec.kind == ContainerKind::app ? "ContainerCreating" : "PodInitializing", "");
+    return waiting(tracks_.front().spec.kind == ContainerKind::app ? "ContainerCreating"
+                                                                   : "PodInitializing",
+                   "");
+}
+
+Json own_status(const Json& status) {
+    Json own = Json::object();
+    for (auto key :
+         {"phase", "conditions", "qosClass", "hostIP", "hostIPs", "podIP", "podIPs", "startTime",
+          "reason", "message", "containerStatuses", "initContainerStatuses"})
+        if (const Json* value = status.find(key)) own.set(key, *value);
+    if (!own.contains("conditions")) return own;
+    Json conditions = Json::array();
+    for (auto type : {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"})
+        for (const auto& condition : status["conditions"].items())
+            if (condition["type"].as_string() == type) conditions.push_back(condition);
+    own.set("conditions", std::move(conditions));
+    return own;
 }
 
 std::string PodCore::waiting_reason(const std::string& container) const {
@@ -64,11 +84,13 @@ Json PodCore::container_status(const Track& track) const {
     } else if (track.restored_last.is_object()) {
         last = track.restored_last;
     }
-    const int count = std::max({track.current ? track.current->number : 0, track.restored_count, 0});
+    const int count =
+        std::max({track.current ? track.current->number : 0, track.restored_count, 0});
     Json json = Json::object({{"name", track.spec.name}, {"image", track.spec.image}});
     json.set("imageID", track.current ? track.current->image_id : "");
     if (track.current) json.set("containerID", "cloudlet://" + track.current->id);
-    const bool init_over = track.spec.kind == ContainerKind::init && track.exited() && track.current->exit_code == 0;
+    const bool init_over =
+        track.spec.kind == ContainerKind::init && track.exited() && track.current->exit_code == 0;
     json.set("ready", init_over || (track.running() && track.ready));
     json.set("restartCount", count).set("started", track.running() && track.started);
     json.set("state", std::move(state)).set("lastState", std::move(last));
@@ -128,7 +150,7 @@ Json PodCore::conditions(Now now) {
             since = format_time(now.wall);
         }
         Json json = Json::object({{"type", type}, {"status", status}});
-        json.set("lastProbeTime", nullptr).set("lastTransitionTime", since);
+        json.set("lastTransitionTime", since);
         if (!holds && !reason.empty()) json.set("reason", reason);
         if (!holds && !message.empty()) json.set("message", message);
         list.push_back(std::move(json));
@@ -138,8 +160,9 @@ Json PodCore::conditions(Now now) {
     add("PodReadyToStartContainers", sandbox_ && !sandbox_broken_, "", sandbox_error_);
     std::string uninitialized;
     for (const auto& track : tracks_) {
-        const bool done = track.spec.kind == ContainerKind::init ? track.exited() && track.current->exit_code == 0
-                                                                 : track.running() && track.started;
+        const bool done = track.spec.kind == ContainerKind::init
+                              ? track.exited() && track.current->exit_code == 0
+                              : track.running() && track.started;
         if (track.spec.kind != ContainerKind::app && !done)
             uninitialized += (uninitialized.empty() ? "" : " ") + track.spec.name;
     }
@@ -158,7 +181,8 @@ Json PodCore::conditions(Now now) {
     }
     std::string closed_gates;
     for (const auto& gate : pod_.readiness_gates)
-        if (!pod_.open_gates.contains(gate)) closed_gates += (closed_gates.empty() ? "" : ", ") + gate;
+        if (!pod_.open_gates.contains(gate))
+            closed_gates += (closed_gates.empty() ? "" : ", ") + gate;
     if (ready && !closed_gates.empty()) {
         add("Ready", false, "ReadinessGatesNotReady",
             "corresponding condition of pod readiness gate not True: " + closed_gates);
@@ -170,9 +194,11 @@ Json PodCore::conditions(Now now) {
 }
 
 Json PodCore::status(Now now) {
-    if (restored_terminal_) return restored_status_;
-    Json json = Json::object({{"phase", phase()}, {"conditions", conditions(now)}, {"qosClass", pod_.qos_class}});
-    json.set("hostIP", pod_.host_ip).set("hostIPs", Json::array({Json::object({{"ip", pod_.host_ip}})}));
+    if (restored_terminal_) return own_status(restored_status_);
+    Json json = Json::object(
+        {{"phase", phase()}, {"conditions", conditions(now)}, {"qosClass", pod_.qos_class}});
+    json.set("hostIP", pod_.host_ip)
+        .set("hostIPs", Json::array({Json::object({{"ip", pod_.host_ip}})}));
     const std::string ip = pod_.host_network ? (sandbox_ ? pod_.host_ip : "") : ip_;
     if (!ip.empty()) json.set("podIP", ip).set("podIPs", Json::array({Json::object({{"ip", ip}})}));
     json.set("startTime", format_time(*start_time_));

@@ -50,10 +50,11 @@ std::set<std::string> references_of(const Json& spec) {
 }
 
 PodWorker::PodWorker(std::shared_ptr<AgentContext> context, api::Object pod)
-    : held_context_(std::move(context)), context_(*held_context_), uid_(pod.uid()), ns_(pod.ns()), name_(pod.name()),
-      pod_(pod), core_(fmt::format("{}_{}({})", name_, ns_, uid_),
-                       core_pod(pod, context_.options.node_ip, context_.now()), pod.status(), context_.now()),
-      references_(references_of(pod.spec())), written_status_(pod.status()) {}
+    : held_context_(std::move(context)), context_(*held_context_), uid_(pod.uid()), ns_(pod.ns()),
+      name_(pod.name()), pod_(pod),
+      core_(fmt::format("{}_{}({})", name_, ns_, uid_),
+            core_pod(pod, context_.options.node_ip, context_.now()), pod.status(), context_.now()),
+      references_(references_of(pod.spec())), written_status_(own_status(pod.status())) {}
 
 void PodWorker::begin(bool gone) {
     std::vector<std::string> half_made;
@@ -103,7 +104,8 @@ void PodWorker::gone() {
     {
         std::lock_guard lock(mutex_);
         object_gone_ = true;
-        core_.desired(core_pod(pod_, context_.options.node_ip, context_.now(), true), context_.now());
+        core_.desired(core_pod(pod_, context_.options.node_ip, context_.now(), true),
+                      context_.now());
     }
     poke();
 }
@@ -151,7 +153,8 @@ void PodWorker::refresh_volumes() {
     if (has_volumes) {
         std::lock_guard lock(volumes_mutex_);
         auto refreshed = context_.volumes.refresh(object, facts());
-        if (!refreshed) log_info("node", "pod {}/{}: volumes: {}", ns_, name_, refreshed.error().to_string());
+        if (!refreshed)
+            log_info("node", "pod {}/{}: volumes: {}", ns_, name_, refreshed.error().to_string());
     }
     poke();
 }
@@ -161,7 +164,9 @@ api::Object PodWorker::pod() const {
     return pod_;
 }
 
-bool PodWorker::refers_to(const std::string& reference) const { return references_.contains(reference); }
+bool PodWorker::refers_to(const std::string& reference) const {
+    return references_.contains(reference);
+}
 
 std::optional<std::string> PodWorker::running_id(const std::string& container) const {
     std::lock_guard lock(mutex_);
@@ -184,8 +189,10 @@ std::string PodWorker::waiting_reason(const std::string& container) const {
 PodFacts PodWorker::facts() const {
     std::lock_guard lock(mutex_);
     const bool host = pod_.spec()["hostNetwork"].as_bool();
-    return {.pod_ip = host ? context_.options.node_ip : core_.ip(), .host_ip = context_.options.node_ip,
-            .node_name = context_.options.node_name, .machine_milli_cpu = context_.machine.cpus * 1000,
+    return {.pod_ip = host ? context_.options.node_ip : core_.ip(),
+            .host_ip = context_.options.node_ip,
+            .node_name = context_.options.node_name,
+            .machine_milli_cpu = context_.machine.cpus * 1000,
             .machine_memory = context_.machine.memory_bytes};
 }
 
@@ -195,12 +202,15 @@ void PodWorker::record(bool warning, const std::string& reason, const std::strin
     std::string path;
     if (!container.empty()) {
         bool init = false;
-        for (const auto& entry : object.spec()["initContainers"].items()) init |= entry["name"].as_string() == container;
+        for (const auto& entry : object.spec()["initContainers"].items())
+            init |= entry["name"].as_string() == container;
         path = fmt::format("spec.{}{{{}}}", init ? "initContainers" : "containers", container);
     }
-    Json about = Json::object({{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", object.metadata()}});
+    Json about =
+        Json::object({{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", object.metadata()}});
     using Type = api::EventRecorder::Type;
-    context_.events.record(api::Object(std::move(about)), warning ? Type::warning : Type::normal, reason, message, path);
+    context_.events.record(api::Object(std::move(about)), warning ? Type::warning : Type::normal,
+                           reason, message, path);
 }
 
 // --- the loop of deciding and doing ---
@@ -228,7 +238,9 @@ void PodWorker::run() {
         events = core_.take_events();
         wake = core_.next_wake();
         if (core_.starting()) {
-            if (!hold_status_) hold_status_ = now.mono + std::chrono::duration_cast<MonotonicTime::duration>(status_patience);
+            if (!hold_status_)
+                hold_status_ =
+                    now.mono + std::chrono::duration_cast<MonotonicTime::duration>(status_patience);
             write = now.mono >= *hold_status_;
             if (!write && (!wake || *hold_status_ < *wake)) wake = hold_status_;
         } else {
@@ -236,9 +248,11 @@ void PodWorker::run() {
         }
         write = write && !object_gone_ && !core_.is_done();
     }
-    for (const auto& event : events) record(event.warning, event.reason, event.message, event.container);
+    for (const auto& event : events)
+        record(event.warning, event.reason, event.message, event.container);
     arm_timer(wake);
-    // What is quick goes first; of the rest all but one go to other threads, the last one is done here.
+    // What is quick goes first; of the rest all but one go to other threads, the last one is done
+    // here.
     const Action* last = nullptr;
     for (const auto& action : actions) {
         if (action.kind == ActionKind::terminate || action.kind == ActionKind::kill) {
@@ -273,9 +287,15 @@ void PodWorker::arm_timer(std::optional<MonotonicTime> wake) {
 }
 
 void PodWorker::dispatch(const Action& action) {
-    const bool queued = context_.pool.submit([self = shared_from_this(), action] { self->perform(action); });
-    if (!queued) complete_later({.kind = action.kind, .container = action.container, .attempt = action.attempt,
-                                 .probe = action.probe, .ok = false, .message = "the node is busy or stopping"});
+    const bool queued =
+        context_.pool.submit([self = shared_from_this(), action] { self->perform(action); });
+    if (!queued)
+        complete_later({.kind = action.kind,
+                        .container = action.container,
+                        .attempt = action.attempt,
+                        .probe = action.probe,
+                        .ok = false,
+                        .message = "the node is busy or stopping"});
 }
 
 void PodWorker::perform(const Action& action) {
@@ -291,7 +311,8 @@ void PodWorker::perform(const Action& action) {
     case ActionKind::remove_attempt: {
         auto removed = context_.parts.engine.remove(action.attempt, true);
         drop_old_logs(action);
-        return complete({.kind = action.kind, .container = action.container, .ok = removed.has_value()});
+        return complete(
+            {.kind = action.kind, .container = action.container, .ok = removed.has_value()});
     }
     }
 }
@@ -329,7 +350,8 @@ void PodWorker::signal(const Action& action) {
     }
     auto sent = context_.parts.engine.kill(action.attempt, number);
     if (!sent && sent.error().code != Code::conflict && sent.error().code != Code::not_found)
-        log_warning("node", "pod {}/{}: signal {} to {}: {}", ns_, name_, number, action.container, sent.error().to_string());
+        log_warning("node", "pod {}/{}: signal {} to {}: {}", ns_, name_, number, action.container,
+                    sent.error().to_string());
 }
 
 void PodWorker::make_sandbox(const Action& action) {
@@ -354,12 +376,14 @@ void PodWorker::make_sandbox(const Action& action) {
     for (const auto& container : spec["containers"].items())
         for (const auto& port : container["ports"].items())
             if (port["hostPort"].as_int() > 0 && !config.host_network)
-                config.host_ports.push_back({std::string(port["protocol"].as_string("TCP")),
-                                             std::string(port["hostIP"].as_string()),
-                                             static_cast<uint16_t>(port["hostPort"].as_int()),
-                                             static_cast<uint16_t>(port["containerPort"].as_int())});
-    config.resolv_conf = resolver_file(object, {context_.options.cluster_dns, context_.options.cluster_domain,
-                                                io::read_file("/etc/resolv.conf").value_or("")});
+                config.host_ports.push_back(
+                    {std::string(port["protocol"].as_string("TCP")),
+                     std::string(port["hostIP"].as_string()),
+                     static_cast<uint16_t>(port["hostPort"].as_int()),
+                     static_cast<uint16_t>(port["containerPort"].as_int())});
+    config.resolv_conf =
+        resolver_file(object, {context_.options.cluster_dns, context_.options.cluster_domain,
+                               io::read_file("/etc/resolv.conf").value_or("")});
     config.extra_hosts = host_alias_lines(spec);
     config.limits = pod_limits(spec);
     for (const auto& sysctl : spec["securityContext"]["sysctls"].items())
@@ -389,8 +413,11 @@ void PodWorker::make_sandbox(const Action& action) {
 
 void PodWorker::finish(const Action& action) {
     auto finished = finish_steps();
-    if (!finished) log_warning("node", "pod {}/{}: {}; trying again", ns_, name_, finished.error().to_string());
-    complete({.kind = action.kind, .ok = finished.has_value(),
+    if (!finished)
+        log_warning("node", "pod {}/{}: {}; trying again", ns_, name_,
+                    finished.error().to_string());
+    complete({.kind = action.kind,
+              .ok = finished.has_value(),
               .message = finished ? "" : finished.error().to_string()});
     bool done = false;
     {
@@ -416,11 +443,13 @@ Result<> PodWorker::finish_steps() {
     if (!deleted) return {};
     TRY(io::remove_tree(context_.log_folder(ns_, name_, uid_)));
     if (object_gone) return {};
-    auto removed = context_.client().remove(api::resources::pods, {ns_, name_},
-                                            {.grace_period_seconds = 0, .propagation_policy = {}, .uid = uid_,
-                                             .resource_version = {}});
+    auto removed = context_.client().remove(
+        api::resources::pods, {ns_, name_},
+        {.grace_period_seconds = 0, .propagation_policy = {}, .uid = uid_, .resource_version = {}});
     // Gone already, or another pod has the name now: either way this one is over.
-    if (!removed && removed.error().code != Code::not_found && removed.error().code != Code::conflict) return removed;
+    if (!removed && removed.error().code != Code::not_found &&
+        removed.error().code != Code::conflict)
+        return removed;
     return {};
 }
 
@@ -435,7 +464,8 @@ void PodWorker::write_status(bool final) {
     if (status == written_status_) return;
     Json patch = Json::object();
     patch.set_path({"metadata", "uid"}, uid_).set("status", status);
-    auto written = context_.client().patch(api::resources::pods, {ns_, name_}, api::PatchType::strategic, patch, "status");
+    auto written = context_.client().patch(api::resources::pods, {ns_, name_},
+                                           api::PatchType::strategic, patch, "status");
     if (written) {
         written_status_ = std::move(status);
     } else if (written.error().code != Code::not_found) {

@@ -1,6 +1,6 @@
 #pragma once
-// The shell around one pod's core: feeds it with facts, carries its actions out on the pool, writes the
-// pod's status. Shared by the agent and by actions under way; thread-safe.
+// The shell around one pod's core: feeds it with facts, carries its actions out on the pool, writes
+// the pod's status. Shared by the agent and by actions under way; thread-safe.
 
 #include <atomic>
 #include <map>
@@ -24,7 +24,7 @@ public:
     void gone();                         // the object was removed from the API
     void exited(const engine::ContainerInfo& info);
     void routes_changed();
-    void sources_changed();              // a ConfigMap or Secret it refers to
+    void sources_changed(); // a ConfigMap or Secret it refers to
     void refresh_volumes();
     /// After it nothing new is begun; what is under way ends by itself.
     void stop();
@@ -43,11 +43,12 @@ private:
     void arm_timer(std::optional<MonotonicTime> wake);
     void dispatch(const Action& action);
     void perform(const Action& action);
-    void complete(Completion completion);            // on the pool: goes on at once
-    void complete_later(Completion completion);      // from the loop
+    void complete(Completion completion);       // on the pool: goes on at once
+    void complete_later(Completion completion); // from the loop
     void observe(const std::string& container, const Attempt& attempt);
     void write_status(bool final);
-    void record(bool warning, const std::string& reason, const std::string& message, const std::string& container = {});
+    void record(bool warning, const std::string& reason, const std::string& message,
+                const std::string& container = {});
     PodFacts facts() const;
 
     void make_sandbox(const Action& action);
@@ -60,10 +61,12 @@ private:
     void start(const Action& action);
     void pull_and_start(const Action& action);
     void start_with(const Action& action, const image::Image& image);
-    Result<engine::ContainerConfig> container_config(const Action& action, const image::Image& image);
+    Result<engine::ContainerConfig> container_config(const Action& action,
+                                                     const image::Image& image);
     Attempt attempt_of(const engine::ContainerInfo& info) const;
     std::string termination_message(const engine::ContainerInfo& info) const;
-    void start_failed(const Action& action, const std::string& reason, const Error& error, bool backs_off = false);
+    void start_failed(const Action& action, const std::string& reason, const Error& error,
+                      bool backs_off = false);
 
     // Probes and hooks (pod_hooks.cpp).
     using HookDone = std::function<void(Result<>)>;
@@ -71,11 +74,13 @@ private:
     void pre_stop(const Action& action);
     void post_start(const Action& action, const std::string& id, HookDone done);
     /// Runs exec, httpGet, tcpSocket or sleep of a handler; `done` runs once, on the loop thread.
-    void run_handler(const codec::Json& handler, const std::string& container, const std::string& id,
-                     Duration deadline, HookDone done);
-    void http_get(const codec::Json& spec, const std::string& container, Duration deadline, HookDone done);
+    void run_handler(const codec::Json& handler, const std::string& container,
+                     const std::string& id, Duration deadline, HookDone done);
+    void http_get(const codec::Json& spec, const std::string& container, Duration deadline,
+                  HookDone done);
 
-    const std::shared_ptr<AgentContext> held_context_; // callbacks of the loop may outlive the agent
+    const std::shared_ptr<AgentContext>
+        held_context_; // callbacks of the loop may outlive the agent
     AgentContext& context_;
     const std::string uid_, ns_, name_;
 

@@ -30,7 +30,8 @@ uint16_t target_port(const Json& slice, const Json& service_port) {
     return 0;
 }
 
-std::vector<network::Endpoint> endpoints_of(const Json& service_port, const std::vector<api::Object>& slices) {
+std::vector<network::Endpoint> endpoints_of(const Json& service_port,
+                                            const std::vector<api::Object>& slices) {
     std::vector<network::Endpoint> ready, ending;
     for (const auto& slice : slices) {
         const uint16_t port = target_port(slice.json(), service_port);
@@ -39,7 +40,8 @@ std::vector<network::Endpoint> endpoints_of(const Json& service_port, const std:
             auto address = linux::parse_ipv4(endpoint["addresses"][0].as_string());
             if (!address) continue;
             if (is_ready(endpoint)) ready.push_back({.address = *address, .port = port});
-            if (!is_ready(endpoint) && serves_to_the_end(endpoint)) ending.push_back({.address = *address, .port = port});
+            if (!is_ready(endpoint) && serves_to_the_end(endpoint))
+                ending.push_back({.address = *address, .port = port});
         }
     }
     return ready.empty() ? ending : ready;
@@ -56,15 +58,18 @@ std::vector<linux::Ipv4> external_addresses(const api::Object& service) {
 
 } // namespace
 
-std::vector<network::ServicePort> service_ports(const api::Object& service, const std::vector<api::Object>& slices) {
+std::vector<network::ServicePort> service_ports(const api::Object& service,
+                                                const std::vector<api::Object>& slices) {
     std::vector<network::ServicePort> list;
     auto cluster_ip = linux::parse_ipv4(service.spec()["clusterIP"].as_string());
     if (!cluster_ip || service.spec()["type"].as_string() == "ExternalName") return list;
     const bool sticky = service.spec()["sessionAffinity"].as_string() == "ClientIP";
-    const int64_t seconds = service.spec()["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].as_int(10'800);
+    const int64_t seconds =
+        service.spec()["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].as_int(10'800);
     for (const auto& port : service.spec()["ports"].items()) {
         network::ServicePort entry;
-        entry.name = fmt::format("{}/{}:{}", service.ns(), service.name(), port["name"].as_string());
+        entry.name =
+            fmt::format("{}/{}:{}", service.ns(), service.name(), port["name"].as_string());
         entry.cluster_ip = *cluster_ip;
         entry.protocol = protocol_of(port);
         entry.port = static_cast<uint16_t>(port["port"].as_int());
@@ -89,7 +94,8 @@ std::set<linux::Ipv4> routed_addresses(const std::vector<network::ServicePort>& 
     return routed;
 }
 
-std::optional<network::DnsService> dns_service(const api::Object& service, const std::vector<api::Object>& slices) {
+std::optional<network::DnsService> dns_service(const api::Object& service,
+                                               const std::vector<api::Object>& slices) {
     network::DnsService record;
     record.name = service.name();
     record.ns = service.ns();
@@ -108,7 +114,8 @@ std::optional<network::DnsService> dns_service(const api::Object& service, const
         network::DnsPort entry{std::string(port["name"].as_string()), protocol_of(port),
                                static_cast<uint16_t>(port["port"].as_int())};
         if (headless && !slices.empty())
-            if (const uint16_t target = target_port(slices.front().json(), port)) entry.port = target;
+            if (const uint16_t target = target_port(slices.front().json(), port))
+                entry.port = target;
         record.ports.push_back(std::move(entry));
     }
     if (!headless) return record;
@@ -117,7 +124,8 @@ std::optional<network::DnsService> dns_service(const api::Object& service, const
         for (const auto& endpoint : slice["endpoints"].items())
             if (auto address = linux::parse_ipv4(endpoint["addresses"][0].as_string()))
                 if (is_ready(endpoint) || unready_too)
-                    record.endpoints.push_back({*address, std::string(endpoint["hostname"].as_string())});
+                    record.endpoints.push_back(
+                        {*address, std::string(endpoint["hostname"].as_string())});
     return record;
 }
 

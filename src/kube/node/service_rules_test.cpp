@@ -11,11 +11,16 @@ api::Object object(const char* json) {
     return api::Object(parsed ? std::move(*parsed) : codec::Json());
 }
 
-const char* web = R"({"metadata":{"name":"web","namespace":"ns"},"spec":{"clusterIP":"10.96.0.9","sessionAffinity":"ClientIP",
-    "ports":[{"name":"http","port":80,"targetPort":8080,"nodePort":30080},{"name":"dns","port":53,"protocol":"UDP"}]}})";
+const char* web =
+    R"({"metadata":{"name":"web","namespace":"ns"},"spec":{"clusterIP":"10.96.0.9",
+            "sessionAffinity":"ClientIP",
+    "ports":[{"name":"http","port":80,"targetPort":8080,"nodePort":30080},{"name":"dns","port":53,
+            "protocol":"UDP"}]}})";
 
 TEST(ServiceRules, EachPortLeadsToTheReadyEndpoints) {
-    const auto slice = object(R"({"addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":"TCP"}],"endpoints":[
+    const auto slice = object(
+        R"({"addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":"TCP"}],
+            "endpoints":[
         {"addresses":["10.0.0.1"],"conditions":{"ready":true}},
         {"addresses":["10.0.0.2"],"conditions":{"ready":false,"serving":true,"terminating":true}},
         {"addresses":["10.0.0.3"]}]})");
@@ -33,17 +38,21 @@ TEST(ServiceRules, EachPortLeadsToTheReadyEndpoints) {
 
 TEST(ServiceRules, EndingPodsServeOnlyWhenNobodyElseDoes) {
     const auto slice = object(R"({"ports":[{"name":"http","port":8080}],"endpoints":[
-        {"addresses":["10.0.0.2"],"conditions":{"ready":false,"serving":true,"terminating":true}}]})");
+        {"addresses":["10.0.0.2"],"conditions":{"ready":false,"serving":true,
+            "terminating":true}}]})");
     const auto ports = service_ports(object(web), {slice});
     ASSERT_EQ(ports[0].endpoints.size(), 1u);
-    EXPECT_TRUE(routed_addresses(ports, {slice}).empty()) << "nobody waits for a rule that stays to the end";
+    EXPECT_TRUE(routed_addresses(ports, {slice}).empty())
+        << "nobody waits for a rule that stays to the end";
 }
 
 TEST(ServiceRules, HeadlessAndExternalServicesHaveNoRulesButNames) {
     const auto slice = object(R"({"ports":[{"name":"","port":8080}],"endpoints":[
         {"addresses":["10.0.0.1"],"hostname":"db-0","conditions":{"ready":true}},
         {"addresses":["10.0.0.2"],"conditions":{"ready":false}}]})");
-    auto headless = object(R"({"metadata":{"name":"db","namespace":"ns"},"spec":{"clusterIP":"None","ports":[{"port":80}]}})");
+    auto headless = object(
+        R"({"metadata":{"name":"db","namespace":"ns"},"spec":{"clusterIP":"None",
+            "ports":[{"port":80}]}})");
     EXPECT_TRUE(service_ports(headless, {slice}).empty());
     const auto record = dns_service(headless, {slice});
     ASSERT_TRUE(record);
@@ -51,7 +60,9 @@ TEST(ServiceRules, HeadlessAndExternalServicesHaveNoRulesButNames) {
     ASSERT_EQ(record->endpoints.size(), 1u);
     EXPECT_EQ(record->endpoints[0].hostname, "db-0");
     EXPECT_EQ(record->ports[0].port, 8080);
-    auto external = object(R"({"metadata":{"name":"x","namespace":"ns"},"spec":{"type":"ExternalName","externalName":"a.example"}})");
+    auto external = object(
+        R"({"metadata":{"name":"x","namespace":"ns"},"spec":{"type":"ExternalName",
+            "externalName":"a.example"}})");
     EXPECT_TRUE(service_ports(external, {}).empty());
     EXPECT_EQ(dns_service(external, {})->external_name, "a.example");
     EXPECT_FALSE(dns_service(object(R"({"metadata":{"name":"new"},"spec":{}})"), {}));

@@ -16,9 +16,10 @@ api::ObjectKey service_of(const api::Object& slice) {
 
 } // namespace
 
-ServiceSync::ServiceSync(api::InformerSet& informers, network::ServiceProxy* proxy, network::DnsServer* dns,
-                         std::string own_dns, RoutesChanged changed)
-    : informers_(informers), proxy_(proxy), dns_(dns), own_dns_(std::move(own_dns)), changed_(std::move(changed)) {
+ServiceSync::ServiceSync(api::InformerSet& informers, network::ServiceProxy* proxy,
+                         network::DnsServer* dns, std::string own_dns, RoutesChanged changed)
+    : informers_(informers), proxy_(proxy), dns_(dns), own_dns_(std::move(own_dns)),
+      changed_(std::move(changed)) {
     auto& slices = informers_.of(api::resources::endpoint_slices);
     slices.add_index(by_service, [](const api::Object& slice) {
         return std::vector<std::string>{service_of(slice).to_string()};
@@ -27,9 +28,10 @@ ServiceSync::ServiceSync(api::InformerSet& informers, network::ServiceProxy* pro
         if (before) touch(service_of(before));
         if (after) touch(service_of(after));
     });
-    informers_.of(api::resources::services).add_handler([this](const api::Object& before, const api::Object& after) {
-        touch(after ? after.key() : before.key());
-    });
+    informers_.of(api::resources::services)
+        .add_handler([this](const api::Object& before, const api::Object& after) {
+            touch(after ? after.key() : before.key());
+        });
 }
 
 ServiceSync::~ServiceSync() { stop(); }
@@ -41,7 +43,8 @@ void ServiceSync::start() {
         all = std::exchange(dirty_, {});
         stopping_ = false;
     }
-    for (const auto& service : informers_.of(api::resources::services).list()) all.insert(service.key());
+    for (const auto& service : informers_.of(api::resources::services).list())
+        all.insert(service.key());
     work(all);
     thread_ = std::thread([this] { run(); });
 }
@@ -85,7 +88,8 @@ ServiceSync::Programmed ServiceSync::compute(const api::ObjectKey& key) const {
     Programmed programmed;
     const api::Object service = informers_.of(api::resources::services).get(key);
     if (!service) return programmed;
-    const auto slices = informers_.of(api::resources::endpoint_slices).by_index(by_service, key.to_string());
+    const auto slices =
+        informers_.of(api::resources::endpoint_slices).by_index(by_service, key.to_string());
     programmed.dns = dns_service(service, slices);
     if (service.spec()["clusterIP"].as_string() == own_dns_ && !own_dns_.empty()) return programmed;
     programmed.ports = service_ports(service, slices);
@@ -101,7 +105,8 @@ bool ServiceSync::program(const std::map<api::ObjectKey, Programmed>& fresh) {
         std::vector<network::ServiceKey> removed;
         std::set<network::ServiceKey> wanted;
         for (const auto& [key, now] : fresh)
-            for (const auto& port : now.ports) wanted.insert({port.cluster_ip, port.protocol, port.port});
+            for (const auto& port : now.ports)
+                wanted.insert({port.cluster_ip, port.protocol, port.port});
         for (const auto& [key, now] : fresh) {
             const auto before = state_.find(key);
             if (before != state_.end() && before->second.ports == now.ports) continue;
@@ -115,12 +120,15 @@ bool ServiceSync::program(const std::map<api::ObjectKey, Programmed>& fresh) {
         if (changed.empty() && removed.empty()) return true;
         auto updated = proxy_->update(changed, removed);
         if (updated) return true;
-        log_warning("node", "service rules: {}; programming all of them anew", updated.error().to_string());
+        log_warning("node", "service rules: {}; programming all of them anew",
+                    updated.error().to_string());
     }
     std::vector<network::ServicePort> all;
     for (const auto& [key, programmed] : state_)
-        if (!fresh.contains(key)) all.insert(all.end(), programmed.ports.begin(), programmed.ports.end());
-    for (const auto& [key, programmed] : fresh) all.insert(all.end(), programmed.ports.begin(), programmed.ports.end());
+        if (!fresh.contains(key))
+            all.insert(all.end(), programmed.ports.begin(), programmed.ports.end());
+    for (const auto& [key, programmed] : fresh)
+        all.insert(all.end(), programmed.ports.begin(), programmed.ports.end());
     auto applied = proxy_->apply(all);
     applied_ = applied_ || applied.has_value();
     if (!applied) log_error("node", "service rules: {}", applied.error().to_string());
@@ -146,7 +154,8 @@ void ServiceSync::work(const std::set<api::ObjectKey>& services) {
                     if (--routed_[address] <= 0) routed_.erase(address);
             }
             for (const auto& address : now.routed) ++routed_[address];
-            names_changed |= before == state_.end() ? now.dns.has_value() : before->second.dns != now.dns;
+            names_changed |=
+                before == state_.end() ? now.dns.has_value() : before->second.dns != now.dns;
             if (now.dns || !now.ports.empty()) {
                 state_[key] = std::move(now);
             } else {

@@ -1,7 +1,7 @@
 #pragma once
 // Keeps the kernel's service rules and the name server's records equal to the API's Services and
-// EndpointSlices, and knows which pod addresses the rules lead to: a container that ends is not told
-// so before new connections have stopped coming. One thread; only what changed is worked on.
+// EndpointSlices, and knows which pod addresses the rules lead to: a container that ends is not
+// told so before new connections have stopped coming. One thread; only what changed is worked on.
 
 #include <condition_variable>
 #include <functional>
@@ -19,8 +19,8 @@ class ServiceSync {
 public:
     using RoutesChanged = std::function<void()>;
     /// `proxy` and `dns` may be null. `own_dns`: the cluster IP that the network itself serves.
-    ServiceSync(api::InformerSet& informers, network::ServiceProxy* proxy, network::DnsServer* dns, std::string own_dns,
-                RoutesChanged changed);
+    ServiceSync(api::InformerSet& informers, network::ServiceProxy* proxy, network::DnsServer* dns,
+                std::string own_dns, RoutesChanged changed);
     ~ServiceSync();
     /// Programs everything once, then follows. The informers must be started.
     void start();

@@ -1,4 +1,5 @@
-// What ConfigMap, Secret, downwardAPI and projected volumes hold. No side effects but a token request.
+// What ConfigMap, Secret, downwardAPI and projected volumes hold. No side effects but a token
+// request.
 
 #include <algorithm>
 
@@ -29,8 +30,11 @@ struct Builder {
     }
 
     Result<> add_keys(const Json& source, bool secret) {
-        const std::string name(source[secret ? (source.contains("secretName") ? "secretName" : "name") : "name"].as_string());
-        auto object = secret ? sources.secret(std::string(pod.ns()), name) : sources.config_map(std::string(pod.ns()), name);
+        const std::string name(
+            source[secret ? (source.contains("secretName") ? "secretName" : "name") : "name"]
+                .as_string());
+        auto object = secret ? sources.secret(std::string(pod.ns()), name)
+                             : sources.config_map(std::string(pod.ns()), name);
         const bool optional = source["optional"].as_bool();
         if (!object) {
             if (object.error().code == Code::not_found && optional) return {};
@@ -39,13 +43,17 @@ struct Builder {
         auto content = [&](std::string_view key) -> Result<std::string> {
             const Json* text = (*object)["data"].find(key);
             const Json* binary = (*object)["binaryData"].find(key);
-            if (text) return secret ? from_base64(text->as_string()) : Result<std::string>(std::string(text->as_string()));
+            if (text)
+                return secret ? from_base64(text->as_string())
+                              : Result<std::string>(std::string(text->as_string()));
             if (binary) return from_base64(binary->as_string());
-            return fail(Code::not_found, fmt::format("references non-existent {} key: {}", secret ? "secret" : "config", key));
+            return fail(Code::not_found, fmt::format("references non-existent {} key: {}",
+                                                     secret ? "secret" : "config", key));
         };
         if (source["items"].empty()) {
             for (auto map : {"data", "binaryData"})
-                for (const auto& [key, value] : (*object)[map].members()) payload[key] = {TRY(content(key)), default_mode};
+                for (const auto& [key, value] : (*object)[map].members())
+                    payload[key] = {TRY(content(key)), default_mode};
             return {};
         }
         for (const auto& item : source["items"].items()) {
@@ -73,7 +81,8 @@ struct Builder {
         const std::string path(source["path"].as_string());
         const int64_t seconds = source["expirationSeconds"].as_int(3600);
         const std::string audience(source["audience"].as_string());
-        if (auto old = io::read_file(present + "/" + path, 1 << 16); old && still_good(*old, seconds)) {
+        if (auto old = io::read_file(present + "/" + path, 1 << 16);
+            old && still_good(*old, seconds)) {
             payload[path] = {std::move(*old), default_mode};
             return {};
         }
@@ -89,8 +98,11 @@ struct Builder {
         auto claims = from_base64(token.substr(first + 1, second - first - 1));
         auto json = claims ? codec::parse_json(*claims) : tl::unexpected(claims.error());
         if (!json) return false;
-        const int64_t expires = (*json)["exp"].as_int(), issued = (*json)["iat"].as_int(expires - seconds);
-        const int64_t now = std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch()).count();
+        const int64_t expires = (*json)["exp"].as_int(),
+                      issued = (*json)["iat"].as_int(expires - seconds);
+        const int64_t now = std::chrono::duration_cast<std::chrono::seconds>(
+                                system_clock().wall().time_since_epoch())
+                                .count();
         return now < issued + (expires - issued) * 4 / 5 && now < issued + 24 * 3600;
     }
 

@@ -21,7 +21,7 @@ api::Object object(const std::string& json) {
 std::string text(const std::string& path) { return io::read_file(path).value_or("(none)"); }
 
 unsigned mode(const std::string& path) {
-    struct stat info{};
+    struct stat info {};
     return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0;
 }
 
@@ -30,12 +30,13 @@ class VolumesTest : public testing::Test {
 protected:
     VolumesTest()
         : root(io::make_temporary_directory("/tmp/cloudlet-volumes-").value()),
-          volumes(root, {.config_map = [this](auto&, auto& name) { return find("configmap", name); },
-                         .secret = [this](auto&, auto& name) { return find("secret", name); },
-                         .token = [this](auto&, auto& audience, int64_t) -> Result<std::string> {
-                             ++tokens;
-                             return "token for " + audience;
-                         }}) {
+          volumes(root,
+                  {.config_map = [this](auto&, auto& name) { return find("configmap", name); },
+                   .secret = [this](auto&, auto& name) { return find("secret", name); },
+                   .token = [this](auto&, auto& audience, int64_t) -> Result<std::string> {
+                       ++tokens;
+                       return "token for " + audience;
+                   }}) {
         EXPECT_TRUE(volumes.open());
     }
     ~VolumesTest() override {
@@ -48,13 +49,17 @@ protected:
 
     Result<api::Object> find(const std::string& kind, const std::string& name) {
         auto found = objects.find(kind + "/" + name);
-        if (found == objects.end()) return fail(Code::not_found, kind + " \"" + name + "\" not found");
+        if (found == objects.end())
+            return fail(Code::not_found, kind + " \"" + name + "\" not found");
         return found->second;
     }
 
-    api::Object pod(const std::string& list, const std::string& mounts = "[]", const std::string& more = "") {
-        return object(R"({"metadata":{"name":"p","namespace":"ns","uid":"u1","labels":{"a":"1","b":"2"}},"spec":{"volumes":)" +
-                      list + R"(,"containers":[{"name":"c","volumeMounts":)" + mounts + "}]" + more + "}}");
+    api::Object pod(const std::string& list, const std::string& mounts = "[]",
+                    const std::string& more = "") {
+        return object(
+            R"({"metadata":{"name":"p","namespace":"ns","uid":"u1","labels":{"a":"1","b":"2"}},
+            "spec":{"volumes":)" +
+            list + R"(,"containers":[{"name":"c","volumeMounts":)" + mounts + "}]" + more + "}}");
     }
 
     std::string at(const std::string& path) const { return root + "/memory/u1/" + path; }
@@ -67,7 +72,8 @@ protected:
 };
 
 TEST_F(VolumesTest, AConfigMapIsAFolderThatChangesAllAtOnce) {
-    objects["configmap/conf"] = object(R"({"data":{"a":"one","b":"two"},"binaryData":{"bin":"AAE="}})");
+    objects["configmap/conf"] =
+        object(R"({"data":{"a":"one","b":"two"},"binaryData":{"bin":"AAE="}})");
     const auto p = pod(R"([{"name":"v","configMap":{"name":"conf","defaultMode":256}}])");
     ASSERT_TRUE(volumes.prepare(p, facts));
     EXPECT_EQ(text(at("v/a")), "one");
@@ -84,27 +90,36 @@ TEST_F(VolumesTest, AConfigMapIsAFolderThatChangesAllAtOnce) {
 }
 
 TEST_F(VolumesTest, ItemsChooseKeysPathsAndModes) {
-    objects["secret/sec"] = object(R"({"data":{"user":")" + to_base64("me") + R"(","pass":")" + to_base64("hush") + R"("}})");
+    objects["secret/sec"] = object(R"({"data":{"user":")" + to_base64("me") + R"(","pass":")" +
+                                   to_base64("hush") + R"("}})");
     ASSERT_TRUE(volumes.prepare(
-        pod(R"([{"name":"v","secret":{"secretName":"sec","items":[{"key":"pass","path":"deep/er/p","mode":384}]}}])"), facts));
+        pod(R"([{"name":"v","secret":{"secretName":"sec","items":[{"key":"pass",
+            "path":"deep/er/p","mode":384}]}}])"),
+        facts));
     EXPECT_EQ(text(at("v/deep/er/p")), "hush");
     EXPECT_EQ(mode(at("v/deep/er/p")), 0600u);
     EXPECT_FALSE(io::exists(at("v/user")));
 }
 
 TEST_F(VolumesTest, WhatIsMissingIsNamedUnlessOptional) {
-    auto error = volumes.prepare(pod(R"([{"name":"v","configMap":{"name":"gone"}}])"), facts).error().to_string();
+    auto error = volumes.prepare(pod(R"([{"name":"v","configMap":{"name":"gone"}}])"), facts)
+                     .error()
+                     .to_string();
     EXPECT_EQ(error, "MountVolume.SetUp failed for volume \"v\": configmap \"gone\" not found");
-    EXPECT_TRUE(volumes.prepare(pod(R"([{"name":"v","configMap":{"name":"gone","optional":true}}])"), facts));
+    EXPECT_TRUE(volumes.prepare(
+        pod(R"([{"name":"v","configMap":{"name":"gone","optional":true}}])"), facts));
     objects["configmap/conf"] = object(R"({"data":{"a":"one"}})");
     EXPECT_FALSE(volumes.prepare(
-        pod(R"([{"name":"w","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}}])"), facts));
+        pod(R"([{"name":"w","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}}])"),
+        facts));
 }
 
 TEST_F(VolumesTest, HostilePathsAreRefused) {
     objects["configmap/conf"] = object(R"({"data":{"a":"one"}})");
     for (const char* path : {"../up", "/abs", "a/../../b", "a//b", "..data"}) {
-        const auto p = pod(R"([{"name":"v","configMap":{"name":"conf","items":[{"key":"a","path":")" + std::string(path) + R"("}]}}])");
+        const auto p =
+            pod(R"([{"name":"v","configMap":{"name":"conf","items":[{"key":"a","path":")" +
+                std::string(path) + R"("}]}}])");
         EXPECT_FALSE(volumes.prepare(p, facts)) << path;
     }
     EXPECT_FALSE(io::exists(root + "/memory/u1/up"));
@@ -116,7 +131,8 @@ TEST_F(VolumesTest, ProjectedVolumesGatherSources) {
         {"serviceAccountToken":{"path":"token","expirationSeconds":3607}},
         {"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca.crt"}]}},
         {"downwardAPI":{"items":[{"path":"namespace","fieldRef":{"fieldPath":"metadata.namespace"}},
-                                 {"path":"labels","fieldRef":{"fieldPath":"metadata.labels"}}]}}]}}])");
+                                 {"path":"labels",
+            "fieldRef":{"fieldPath":"metadata.labels"}}]}}]}}])");
     ASSERT_TRUE(volumes.prepare(p, facts));
     EXPECT_EQ(text(at("v/token")), "token for ");
     EXPECT_EQ(text(at("v/ca.crt")), "PEM");
@@ -125,11 +141,17 @@ TEST_F(VolumesTest, ProjectedVolumesGatherSources) {
 }
 
 TEST_F(VolumesTest, ATokenIsKeptUntilMostOfItsLifeIsOver) {
-    const int64_t now = std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch()).count();
+    const int64_t now =
+        std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch())
+            .count();
     auto token = [&](int64_t issued, int64_t expires) {
-        return "h." + to_base64url("{\"iat\":" + std::to_string(issued) + ",\"exp\":" + std::to_string(expires) + "}") + ".s";
+        return "h." +
+               to_base64url("{\"iat\":" + std::to_string(issued) +
+                            ",\"exp\":" + std::to_string(expires) + "}") +
+               ".s";
     };
-    const auto p = pod(R"([{"name":"v","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}])");
+    const auto p =
+        pod(R"([{"name":"v","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}])");
     const Payload fresh{{"t", {token(now - 100, now + 3500), 0644}}};
     ASSERT_TRUE(write_payload(at("v"), fresh, std::nullopt, system_clock().wall()));
     ASSERT_TRUE(volumes.refresh(p, facts));
@@ -141,18 +163,23 @@ TEST_F(VolumesTest, ATokenIsKeptUntilMostOfItsLifeIsOver) {
 }
 
 TEST_F(VolumesTest, EmptyDirsOnDiskAndInMemory) {
-    ASSERT_TRUE(volumes.prepare(pod(R"([{"name":"d","emptyDir":{}},{"name":"m","emptyDir":{"medium":"Memory","sizeLimit":"1Mi"}}])"),
-                                facts));
+    ASSERT_TRUE(volumes.prepare(
+        pod(R"([{"name":"d","emptyDir":{}},{"name":"m","emptyDir":{"medium":"Memory",
+            "sizeLimit":"1Mi"}}])"),
+        facts));
     EXPECT_EQ(mode(root + "/pods/u1/volumes/d"), 0777u);
     EXPECT_TRUE(linux::is_mount_point(at("m.tmpfs")).value());
-    EXPECT_FALSE(io::write_file_atomic(at("m.tmpfs/big"), std::string(2 << 20, 'x'))) << "the limit holds";
+    EXPECT_FALSE(io::write_file_atomic(at("m.tmpfs/big"), std::string(2 << 20, 'x')))
+        << "the limit holds";
     ASSERT_TRUE(volumes.remove("u1"));
     EXPECT_FALSE(io::exists(root + "/pods/u1"));
 }
 
 TEST_F(VolumesTest, FsGroupOwnsWhatPodsMayWrite) {
-    ASSERT_TRUE(volumes.prepare(pod(R"([{"name":"d","emptyDir":{}}])", "[]", R"(,"securityContext":{"fsGroup":4242})"), facts));
-    struct stat info{};
+    ASSERT_TRUE(volumes.prepare(
+        pod(R"([{"name":"d","emptyDir":{}}])", "[]", R"(,"securityContext":{"fsGroup":4242})"),
+        facts));
+    struct stat info {};
     ASSERT_EQ(::stat((root + "/pods/u1/volumes/d").c_str(), &info), 0);
     EXPECT_EQ(info.st_gid, 4242u);
     EXPECT_EQ(info.st_mode & 07777, 02777u);
@@ -160,7 +187,9 @@ TEST_F(VolumesTest, FsGroupOwnsWhatPodsMayWrite) {
 
 TEST_F(VolumesTest, HostPathTypesAreChecked) {
     auto prepare = [&](const std::string& path, const std::string& type) {
-        return volumes.prepare(pod(R"([{"name":"h","hostPath":{"path":")" + path + R"(","type":")" + type + R"("}}])"), facts);
+        return volumes.prepare(
+            pod(R"([{"name":"h","hostPath":{"path":")" + path + R"(","type":")" + type + R"("}}])"),
+            facts);
     };
     EXPECT_FALSE(prepare(root + "/none", "Directory"));
     EXPECT_TRUE(prepare(root + "/none", "DirectoryOrCreate"));
@@ -172,8 +201,10 @@ TEST_F(VolumesTest, HostPathTypesAreChecked) {
 }
 
 TEST_F(VolumesTest, SubPathsNeverLeaveTheirVolume) {
-    const auto p = pod(R"([{"name":"d","emptyDir":{}}])", R"~([{"name":"d","mountPath":"/x","subPath":"a/b"},
-        {"name":"d","mountPath":"/y","subPath":"evil"},{"name":"d","mountPath":"/z","subPathExpr":"$(WHO)"}])~");
+    const auto p =
+        pod(R"([{"name":"d","emptyDir":{}}])", R"~([{"name":"d","mountPath":"/x","subPath":"a/b"},
+        {"name":"d","mountPath":"/y","subPath":"evil"},{"name":"d","mountPath":"/z",
+            "subPathExpr":"$(WHO)"}])~");
     ASSERT_TRUE(volumes.prepare(p, facts));
     const std::string volume = root + "/pods/u1/volumes/d";
     ASSERT_EQ(::symlink("/etc", (volume + "/evil").c_str()), 0);
@@ -191,7 +222,8 @@ TEST_F(VolumesTest, SubPathsNeverLeaveTheirVolume) {
 }
 
 TEST_F(VolumesTest, UnknownVolumeTypesAreRefusedByName) {
-    const auto error = volumes.prepare(pod(R"([{"name":"v","nfs":{"server":"x"}}])"), facts).error().to_string();
+    const auto error =
+        volumes.prepare(pod(R"([{"name":"v","nfs":{"server":"x"}}])"), facts).error().to_string();
     EXPECT_NE(error.find("volume type nfs is not supported"), std::string::npos) << error;
 }
 

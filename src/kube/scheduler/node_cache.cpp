@@ -13,11 +13,13 @@ void NodeCache::set_node(const api::Object& object) {
     node.unschedulable = object.spec()["unschedulable"].as_bool();
     const auto& allocatable = object.status()["allocatable"];
     node.allocatable = amounts_of(allocatable);
-    if (auto pods = api::Quantity::parse(allocatable["pods"].as_string())) node.max_pods = pods->value();
+    if (auto pods = api::Quantity::parse(allocatable["pods"].as_string()))
+        node.max_pods = pods->value();
     node.labels = object.metadata()["labels"];
     node.taints.clear();
     for (const auto& taint : object.spec()["taints"].items())
-        node.taints.push_back({std::string(taint["key"].as_string()), std::string(taint["value"].as_string()),
+        node.taints.push_back({std::string(taint["key"].as_string()),
+                               std::string(taint["value"].as_string()),
                                std::string(taint["effect"].as_string())});
 }
 

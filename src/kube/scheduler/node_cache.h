@@ -1,6 +1,6 @@
 #pragma once
-// What the scheduler knows of the cluster: each node's size, labels and taints, and what its pods ask
-// for together. Changed by every event in time that does not depend on the cluster's size.
+// What the scheduler knows of the cluster: each node's size, labels and taints, and what its pods
+// ask for together. Changed by every event in time that does not depend on the cluster's size.
 
 #include <map>
 #include <set>
@@ -35,7 +35,8 @@ public:
     void set_node(const api::Object& node);
     void remove_node(const std::string& name);
 
-    /// A pod that is bound (by anybody). Idempotent for one uid; a later call with other needs replaces.
+    /// A pod that is bound (by anybody). Idempotent for one uid; a later call with other needs
+    /// replaces.
     void add_pod(const std::string& uid, const std::string& node, const PodNeeds& needs);
     /// A pod that ended or is gone, or a binding that failed. Unknown ones are ignored.
     void remove_pod(const std::string& uid);

@@ -9,8 +9,8 @@ namespace {
 
 using codec::Json;
 
-/// Init containers run one after the other, before the others: the largest counts. One that restarts
-/// always (a sidecar) stays, so it adds to all that come after it (KEP-753).
+/// Init containers run one after the other, before the others: the largest counts. One that
+/// restarts always (a sidecar) stays, so it adds to all that come after it (KEP-753).
 Amounts container_amounts(const Json& spec) {
     Amounts running, peak;
     for (const auto& container : spec["initContainers"].items()) {
@@ -35,20 +35,24 @@ std::vector<HostPortNeed> host_ports(const Json& spec) {
     for (const auto& container : spec["containers"].items())
         for (const auto& port : container["ports"].items())
             if (port["hostPort"].as_int())
-                ports.push_back({std::string(port["protocol"].as_string("TCP")), std::string(port["hostIP"].as_string()),
+                ports.push_back({std::string(port["protocol"].as_string("TCP")),
+                                 std::string(port["hostIP"].as_string()),
                                  port["hostPort"].as_int()});
     return ports;
 }
 
 Result<AffinityTerm> affinity_term(const Json& json) {
     AffinityTerm term;
-    term.labels = TRY(api::LabelSelector::from_json(Json::object({{"matchExpressions", json["matchExpressions"]}})));
+    term.labels = TRY(api::LabelSelector::from_json(
+        Json::object({{"matchExpressions", json["matchExpressions"]}})));
     for (const auto& field : json["matchFields"].items()) {
         auto op = field["operator"].as_string();
         if (op != "In" && op != "NotIn")
-            return fail(Code::invalid, "node affinity: matchFields knows the operators In and NotIn");
+            return fail(Code::invalid,
+                        "node affinity: matchFields knows the operators In and NotIn");
         for (const auto& value : field["values"].items())
-            term.fields.push_back({std::string(field["key"].as_string()), std::string(value.as_string()), op == "In"});
+            term.fields.push_back({std::string(field["key"].as_string()),
+                                   std::string(value.as_string()), op == "In"});
     }
     return term;
 }
@@ -76,7 +80,8 @@ void Amounts::raise_to(const Amounts& other) {
 Amounts amounts_of(const Json& resource_list) {
     Amounts amounts;
     for (const auto& [name, text] : resource_list.members()) {
-        auto quantity = api::Quantity::parse(text.is_string() ? text.as_string() : std::string_view(text.dump()));
+        auto quantity = api::Quantity::parse(text.is_string() ? text.as_string()
+                                                              : std::string_view(text.dump()));
         if (!quantity || name == "pods") continue;
         if (name == "cpu")
             amounts.milli_cpu = quantity->milli_value();
@@ -100,12 +105,15 @@ Result<PodNeeds> needs_of(const api::Object& pod) {
     needs.amounts = container_amounts(spec);
     needs.ports = host_ports(spec);
     needs.node_selector = api::LabelSelector::from_map(spec["nodeSelector"]);
-    const Json& required = spec.at({"affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"});
+    const Json& required =
+        spec.at({"affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"});
     needs.has_affinity = required.is_object();
-    for (const auto& term : required["nodeSelectorTerms"].items()) needs.affinity.push_back(TRY(affinity_term(term)));
+    for (const auto& term : required["nodeSelectorTerms"].items())
+        needs.affinity.push_back(TRY(affinity_term(term)));
     for (const auto& t : spec["tolerations"].items())
-        needs.tolerations.push_back({std::string(t["key"].as_string()), std::string(t["operator"].as_string("Equal")),
-                                     std::string(t["value"].as_string()), std::string(t["effect"].as_string())});
+        needs.tolerations.push_back(
+            {std::string(t["key"].as_string()), std::string(t["operator"].as_string("Equal")),
+             std::string(t["value"].as_string()), std::string(t["effect"].as_string())});
     return needs;
 }
 

@@ -24,8 +24,8 @@ struct Amounts {
     void raise_to(const Amounts& other);
 };
 
-/// Reads a ResourceList ({"cpu": "100m", ...}); an entry that does not parse counts as zero, since the
-/// API refused it long before. "pods" is not an amount that pods ask for and is left out.
+/// Reads a ResourceList ({"cpu": "100m", ...}); an entry that does not parse counts as zero, since
+/// the API refused it long before. "pods" is not an amount that pods ask for and is left out.
 Amounts amounts_of(const codec::Json& resource_list);
 
 struct HostPortNeed {

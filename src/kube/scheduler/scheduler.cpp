@@ -44,21 +44,23 @@ struct Scheduler::Impl {
     std::mutex mutex; // guards all below; held for a decision, never for a write
     std::condition_variable wake;
     NodeCache cache;
-    std::deque<api::ObjectKey> waiting;               // to be decided, oldest first
-    std::set<api::ObjectKey> queued;                  // the keys of `waiting`
-    std::map<api::ObjectKey, std::string> unplaced;   // could not be placed: the message last written
-    std::map<api::ObjectKey, std::string> binding;    // decided: the uid whose binding is being written
+    std::deque<api::ObjectKey> waiting;             // to be decided, oldest first
+    std::set<api::ObjectKey> queued;                // the keys of `waiting`
+    std::map<api::ObjectKey, std::string> unplaced; // could not be placed: the message last written
+    std::map<api::ObjectKey, std::string>
+        binding; // decided: the uid whose binding is being written
     bool stopping = false;
 
     std::unique_ptr<io::WorkerPool> binders;
     std::thread thread;
 
     Impl(SchedulerOptions o, api::InformerSet& set)
-        : options(std::move(o)), informers(set), pods(set.of(api::resources::pods)), nodes(set.of(api::resources::nodes)) {}
+        : options(std::move(o)), informers(set), pods(set.of(api::resources::pods)),
+          nodes(set.of(api::resources::nodes)) {}
 
     bool is_ours_to_place(const api::Object& pod) const {
-        return pod && pod.spec()["nodeName"].as_string().empty() && !pod.is_being_deleted() && !has_ended(pod) &&
-               pod.spec()["schedulingGates"].empty() &&
+        return pod && pod.spec()["nodeName"].as_string().empty() && !pod.is_being_deleted() &&
+               !has_ended(pod) && pod.spec()["schedulingGates"].empty() &&
                pod.spec()["schedulerName"].as_string("default-scheduler") == options.name;
     }
 
@@ -83,9 +85,11 @@ struct Scheduler::Impl {
             if (before && !before.spec()["nodeName"].as_string().empty()) return;
             unplaced.erase(pod.key());
             if (auto needs = needs_of(after))
-                cache.add_pod(std::string(after.uid()), std::string(after.spec()["nodeName"].as_string()), *needs);
+                cache.add_pod(std::string(after.uid()),
+                              std::string(after.spec()["nodeName"].as_string()), *needs);
         } else if (is_ours_to_place(after)) {
-            if (!before || before.spec() != after.spec() || before.uid() != after.uid()) enqueue_locked(after.key());
+            if (!before || before.spec() != after.spec() || before.uid() != after.uid())
+                enqueue_locked(after.key());
         }
     }
 
@@ -118,7 +122,8 @@ struct Scheduler::Impl {
         auto pod = pods.get(key);
         std::string uid(pod.uid());
         auto under_way = binding.find(key);
-        if (!is_ours_to_place(pod) || (under_way != binding.end() && under_way->second == uid)) return;
+        if (!is_ours_to_place(pod) || (under_way != binding.end() && under_way->second == uid))
+            return;
         auto needs = needs_of(pod);
         if (!needs) return refuse_locked(key, uid, needs.error().to_string());
         auto decision = decide(*needs, cache);
@@ -134,21 +139,24 @@ struct Scheduler::Impl {
     }
 
     void bind(const api::ObjectKey& key, const std::string& uid, const std::string& node) {
-        auto body = Json::object({{"apiVersion", "v1"},
-                                  {"kind", "Binding"},
-                                  {"metadata", Json::object({{"name", key.name}, {"namespace", key.ns}, {"uid", uid}})},
-                                  {"target", Json::object({{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node}})}});
+        auto body = Json::object(
+            {{"apiVersion", "v1"},
+             {"kind", "Binding"},
+             {"metadata", Json::object({{"name", key.name}, {"namespace", key.ns}, {"uid", uid}})},
+             {"target", Json::object({{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node}})}});
         auto bound = informers.client().post(api::resources::pods, key, "binding", std::move(body));
         std::unique_lock lock(mutex);
         binding.erase(key);
         if (bound) return;
         cache.remove_pod(uid);
         if (bound.error().code == Code::not_found || stopping) return; // the pod is gone
-        log_warning("scheduler", "bind {} to {}: {}", key.to_string(), node, bound.error().to_string());
+        log_warning("scheduler", "bind {} to {}: {}", key.to_string(), node,
+                    bound.error().to_string());
         enqueue_locked(key);
     }
 
-    void refuse_locked(const api::ObjectKey& key, const std::string& uid, const std::string& message) {
+    void refuse_locked(const api::ObjectKey& key, const std::string& uid,
+                       const std::string& message) {
         auto [known, fresh] = unplaced.try_emplace(key);
         if (!fresh && known->second == message) return; // said already
         known->second = message;
@@ -159,15 +167,20 @@ struct Scheduler::Impl {
     void say_why(const api::ObjectKey& key, const std::string& uid, const std::string& message) {
         auto patch = Json::object(
             {{"metadata", Json::object({{"uid", uid}})},
-             {"status", Json::object({{"conditions", Json::array({condition("Unschedulable", message)})}})}});
+             {"status",
+              Json::object({{"conditions", Json::array({condition("Unschedulable", message)})}})}});
         auto& client = informers.client();
-        auto written = client.patch(api::resources::pods, key, api::PatchType::strategic, patch, "status");
+        auto written =
+            client.patch(api::resources::pods, key, api::PatchType::strategic, patch, "status");
         if (!written) return; // gone, or another pod of that name: its own event brings it back
         std::string now = format_time(system_clock().wall());
         auto event = Json::object(
             {{"metadata", Json::object({{"generateName", key.name + "."}, {"namespace", key.ns}})},
-             {"involvedObject", Json::object({{"apiVersion", "v1"}, {"kind", "Pod"}, {"namespace", key.ns},
-                                              {"name", key.name}, {"uid", uid}})},
+             {"involvedObject", Json::object({{"apiVersion", "v1"},
+                                              {"kind", "Pod"},
+                                              {"namespace", key.ns},
+                                              {"name", key.name},
+                                              {"uid", uid}})},
              {"reason", "FailedScheduling"},
              {"message", message},
              {"type", "Warning"},
@@ -176,7 +189,9 @@ struct Scheduler::Impl {
              {"lastTimestamp", now},
              {"source", Json::object({{"component", options.name}})}});
         auto recorded = client.create(api::resources::events, key.ns, std::move(event));
-        if (!recorded) log_debug("scheduler", "event of {}: {}", key.to_string(), recorded.error().to_string());
+        if (!recorded)
+            log_debug("scheduler", "event of {}: {}", key.to_string(),
+                      recorded.error().to_string());
     }
 };
 
@@ -184,7 +199,8 @@ Scheduler::Scheduler(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Scheduler::~Scheduler() { stop(); }
 
-Result<std::unique_ptr<Scheduler>> Scheduler::create(SchedulerOptions options, api::InformerSet& informers) {
+Result<std::unique_ptr<Scheduler>> Scheduler::create(SchedulerOptions options,
+                                                     api::InformerSet& informers) {
     if (options.binders == 0) return fail(Code::invalid, "the scheduler needs at least one binder");
     auto impl = std::make_unique<Impl>(std::move(options), informers);
     return std::unique_ptr<Scheduler>(new Scheduler(std::move(impl)));
@@ -193,8 +209,12 @@ Result<std::unique_ptr<Scheduler>> Scheduler::create(SchedulerOptions options, a
 Result<> Scheduler::start() {
     auto* impl = impl_.get();
     impl->binders = std::make_unique<io::WorkerPool>("binder", impl->options.binders, 65536);
-    impl->nodes.add_handler([impl](const api::Object& before, const api::Object& after) { impl->on_node(before, after); });
-    impl->pods.add_handler([impl](const api::Object& before, const api::Object& after) { impl->on_pod(before, after); });
+    impl->nodes.add_handler([impl](const api::Object& before, const api::Object& after) {
+        impl->on_node(before, after);
+    });
+    impl->pods.add_handler([impl](const api::Object& before, const api::Object& after) {
+        impl->on_pod(before, after);
+    });
     impl->thread = std::thread([impl] { impl->decide_forever(); });
     return {};
 }

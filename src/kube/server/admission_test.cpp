@@ -40,8 +40,9 @@ TEST(Admission, GivenNoWishForATokenOrAnUnknownAccountThenNoVolumeOr403) {
     object.set_path({"spec", "serviceAccountName"}, "robot");
     const Answer answer = world.ask("POST", pods, object.dump());
     EXPECT_EQ(answer.status, 403);
-    EXPECT_EQ(answer.json["message"].as_string(), "pods \"q\" is forbidden: error looking up service account "
-                                                  "default/robot: serviceaccount \"robot\" not found");
+    EXPECT_EQ(answer.json["message"].as_string(),
+              "pods \"q\" is forbidden: error looking up service account "
+              "default/robot: serviceaccount \"robot\" not found");
     object = pod("r");
     object.set_path({"spec", "priorityClassName"}, "important");
     EXPECT_EQ(world.ask("POST", pods, object.dump()).status, 403);
@@ -66,8 +67,9 @@ TEST(Admission, GivenServicesMadeAtOnceThenEveryAddressAndNodePortIsUnique) {
     for (int writer = 0; writer < 8; ++writer)
         writers.emplace_back([&world, writer] {
             for (int i = 0; i < 12; ++i)
-                must(world.client().create(resources::services, "default",
-                                           service("s" + std::to_string(writer) + "-" + std::to_string(i), "NodePort")));
+                must(world.client().create(
+                    resources::services, "default",
+                    service("s" + std::to_string(writer) + "-" + std::to_string(i), "NodePort")));
         });
     for (std::thread& writer : writers) writer.join();
     std::set<std::string> addresses;
@@ -81,7 +83,9 @@ TEST(Admission, GivenServicesMadeAtOnceThenEveryAddressAndNodePortIsUnique) {
     EXPECT_EQ(ports.size(), 96u);
     world.restart();
     for (int i = 0; i < 4; ++i) // the four that are left are found after a restart as well
-        EXPECT_EQ(world.ask("POST", services, service("l" + std::to_string(i), "NodePort").dump()).status, 201);
+        EXPECT_EQ(
+            world.ask("POST", services, service("l" + std::to_string(i), "NodePort").dump()).status,
+            201);
     EXPECT_EQ(world.ask("POST", services, service("one-too-many", "NodePort").dump()).status, 500);
     EXPECT_EQ(world.ask("DELETE", services + "/l0").status, 200);
     EXPECT_EQ(world.ask("POST", services, service("again", "NodePort").dump()).status, 201);
@@ -112,7 +116,8 @@ TEST(Admission, GivenAServiceThenAddressesFollowItsTypeAndStayOtherwise) {
     wanted.set_path({"spec", "clusterIP"}, "192.168.1.1");
     EXPECT_EQ(world.ask("POST", services, wanted.dump()).status, 422);
     wanted.set_path({"spec", "clusterIP"}, "None");
-    EXPECT_EQ(world.ask("POST", services, wanted.dump()).json.at({"spec", "clusterIP"}).as_string(), "None");
+    EXPECT_EQ(world.ask("POST", services, wanted.dump()).json.at({"spec", "clusterIP"}).as_string(),
+              "None");
 }
 
 TEST(Admission, GivenAScheduledPodThenDeletionIsGracefulAndForcedDeletionIsNot) {
@@ -122,7 +127,8 @@ TEST(Admission, GivenAScheduledPodThenDeletionIsGracefulAndForcedDeletionIsNot) 
     EXPECT_EQ(world.ask("GET", pods + "/idle").status, 404);
 
     world.ask("POST", pods, pod("p").dump());
-    const std::string binding = R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":"p"},"target":{"kind":"Node","name":"n1"}})";
+    const std::string binding =
+        R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":"p"},"target":{"kind":"Node","name":"n1"}})";
     const Answer bound = world.ask("POST", pods + "/p/binding", binding);
     EXPECT_EQ(bound.status, 201) << bound.text;
     EXPECT_EQ(world.ask("POST", pods + "/p/binding", binding).status, 409);
@@ -130,7 +136,8 @@ TEST(Admission, GivenAScheduledPodThenDeletionIsGracefulAndForcedDeletionIsNot) 
     EXPECT_EQ(marked.json.at({"metadata", "deletionGracePeriodSeconds"}).as_int(), 30);
     EXPECT_EQ(marked.json.at({"status", "conditions"})[0]["type"].as_string(), "PodScheduled");
     const Answer again = world.ask("DELETE", pods + "/p");
-    EXPECT_EQ(again.json.at({"metadata", "resourceVersion"}), marked.json.at({"metadata", "resourceVersion"}));
+    EXPECT_EQ(again.json.at({"metadata", "resourceVersion"}),
+              marked.json.at({"metadata", "resourceVersion"}));
     const Answer shorter = world.ask("DELETE", pods + "/p?gracePeriodSeconds=5");
     EXPECT_EQ(shorter.json.at({"metadata", "deletionGracePeriodSeconds"}).as_int(), 5);
     EXPECT_EQ(world.ask("DELETE", pods + "/p", R"({"gracePeriodSeconds":0})").status, 200);
@@ -140,12 +147,20 @@ TEST(Admission, GivenAScheduledPodThenDeletionIsGracefulAndForcedDeletionIsNot) 
 TEST(Admission, GivenStatusAndSpecThenEachIsWrittenByItsOwnPath) {
     World world;
     world.ask("POST", pods, pod("p").dump());
-    EXPECT_EQ(world.ask("PATCH", pods + "/p", R"({"status":{"phase":"Running"}})").json.at({"status", "phase"}).as_string(), "Pending");
-    const Answer status = world.ask("PATCH", pods + "/p/status", R"({"status":{"phase":"Running"},"spec":{"nodeName":"x"}})");
+    EXPECT_EQ(world.ask("PATCH", pods + "/p", R"({"status":{"phase":"Running"}})")
+                  .json.at({"status", "phase"})
+                  .as_string(),
+              "Pending");
+    const Answer status = world.ask("PATCH", pods + "/p/status",
+                                    R"({"status":{"phase":"Running"},"spec":{"nodeName":"x"}})");
     EXPECT_EQ(status.json.at({"status", "phase"}).as_string(), "Running");
     EXPECT_TRUE(status.json.at({"spec", "nodeName"}).is_null());
     EXPECT_EQ(world.ask("GET", pods + "/p/status").status, 200);
-    EXPECT_EQ(world.ask("POST", pods + "/p/eviction", R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})").status, 201);
+    EXPECT_EQ(world
+                  .ask("POST", pods + "/p/eviction",
+                       R"({"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"p"}})")
+                  .status,
+              201);
     EXPECT_EQ(world.ask("GET", pods + "/p").status, 404);
 }
 
@@ -157,7 +172,10 @@ TEST(Admission, GivenADeploymentThenItsScaleIsReadReplacedAndPatched) {
     EXPECT_EQ(scale["apiVersion"].as_string(), "autoscaling/v1");
     EXPECT_EQ(scale.at({"spec", "replicas"}).as_int(), 3);
     EXPECT_EQ(scale.at({"status", "selector"}).as_string(), "app=web");
-    EXPECT_EQ(world.ask("PATCH", path + "/web/scale", R"({"spec":{"replicas":5}})").json.at({"spec", "replicas"}).as_int(), 5);
+    EXPECT_EQ(world.ask("PATCH", path + "/web/scale", R"({"spec":{"replicas":5}})")
+                  .json.at({"spec", "replicas"})
+                  .as_int(),
+              5);
     scale.set_path({"spec", "replicas"}, 9);
     EXPECT_EQ(world.ask("PUT", path + "/web/scale", scale.dump()).status, 409);
     scale.find_mutable("metadata")->erase("resourceVersion");
@@ -174,19 +192,28 @@ TEST(Admission, GivenManyWritersOfOneObjectThenNoUpdateIsLost) {
     for (int writer = 0; writer < writers; ++writer)
         threads.emplace_back([&world, writer] {
             for (int round = 0; round < rounds;) {
-                api::Object object = must(world.client().get(resources::config_maps, {"default", "counter"}));
+                api::Object object =
+                    must(world.client().get(resources::config_maps, {"default", "counter"}));
                 Json next = object.json();
-                next.set_path({"data", "key"}, std::to_string(std::stoi(std::string(object["data"]["key"].as_string())) + 1));
-                auto updated = world.client().update(resources::config_maps, {"default", "counter"}, next);
-                if (updated) ++round;
-                else EXPECT_EQ(updated.error().code, Code::conflict);
+                next.set_path(
+                    {"data", "key"},
+                    std::to_string(std::stoi(std::string(object["data"]["key"].as_string())) + 1));
+                auto updated =
+                    world.client().update(resources::config_maps, {"default", "counter"}, next);
+                if (updated)
+                    ++round;
+                else
+                    EXPECT_EQ(updated.error().code, Code::conflict);
                 // A patch without a version is never refused.
-                must(world.client().patch(resources::config_maps, {"default", "counter"}, api::PatchType::merge,
-                                          Json::object({{"data", Json::object({{"w" + std::to_string(writer), std::to_string(round)}})}})));
+                must(world.client().patch(
+                    resources::config_maps, {"default", "counter"}, api::PatchType::merge,
+                    Json::object({{"data", Json::object({{"w" + std::to_string(writer),
+                                                          std::to_string(round)}})}})));
             }
         });
     for (std::thread& thread : threads) thread.join();
-    const api::Object object = must(world.client().get(resources::config_maps, {"default", "counter"}));
+    const api::Object object =
+        must(world.client().get(resources::config_maps, {"default", "counter"}));
     EXPECT_EQ(object["data"]["key"].as_string(), std::to_string(writers * rounds));
     for (int writer = 0; writer < writers; ++writer)
         EXPECT_EQ(object["data"]["w" + std::to_string(writer)].as_string(), std::to_string(rounds));
@@ -199,12 +226,15 @@ TEST(Admission, GivenAFreshStoreThenTheKubernetesServiceLeadsToTheServer) {
     EXPECT_EQ(made.at({"spec", "ports"})[0]["targetPort"].as_int(), 6443);
     const Json endpoints = world.ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes").json;
     EXPECT_EQ(endpoints["subsets"][0]["addresses"][0]["ip"].as_string(), "192.0.2.1");
-    const Json slices = world.ask("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes").json;
+    const Json slices =
+        world.ask("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes")
+            .json;
     EXPECT_EQ(slices["endpoints"][0]["addresses"][0].as_string(), "192.0.2.1");
     std::set<std::string> names;
     const auto list = must(world.client().list(resources::namespaces, "", {}));
     for (const api::Object& object : list.items) names.emplace(object.name());
-    EXPECT_EQ(names, (std::set<std::string>{"default", "kube-system", "kube-public", "kube-node-lease"}));
+    EXPECT_EQ(names,
+              (std::set<std::string>{"default", "kube-system", "kube-public", "kube-node-lease"}));
 }
 
 } // namespace

@@ -54,8 +54,10 @@ void Allocator::unreserve(uint32_t number) {
     reserved_.erase(number);
 }
 
-void Allocator::add_claim(store::Transaction& transaction, uint32_t number, std::string_view owner) const {
-    transaction.compares.push_back({key(number), store::Compare::Target::exists, store::Compare::Op::equal, 0});
+void Allocator::add_claim(store::Transaction& transaction, uint32_t number,
+                          std::string_view owner) const {
+    transaction.compares.push_back(
+        {key(number), store::Compare::Target::exists, store::Compare::Op::equal, 0});
     transaction.then.emplace_back(store::Put{key(number), share(std::string(owner)), 0});
 }
 
@@ -67,11 +69,14 @@ bool Allocator::apply(const store::Event& event) {
     const std::string& key = event.current.key;
     if (!key.starts_with(prefix_)) return false;
     uint32_t number = 0;
-    auto [end, error] = std::from_chars(key.data() + prefix_.size(), key.data() + key.size(), number);
+    auto [end, error] =
+        std::from_chars(key.data() + prefix_.size(), key.data() + key.size(), number);
     if (error != std::errc() || end != key.data() + key.size()) return true;
     std::lock_guard lock(mutex_);
-    if (event.type == store::Event::Type::put) taken_.insert(number);
-    else taken_.erase(number);
+    if (event.type == store::Event::Type::put)
+        taken_.insert(number);
+    else
+        taken_.erase(number);
     return true;
 }
 
@@ -97,7 +102,8 @@ std::optional<uint32_t> parse_ipv4(std::string_view text) {
 }
 
 std::string format_ipv4(uint32_t address) {
-    return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+    return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255,
+                       address & 255);
 }
 
 Result<Ipv4Range> parse_ipv4_range(std::string_view cidr) {
@@ -107,15 +113,17 @@ Result<Ipv4Range> parse_ipv4_range(std::string_view cidr) {
     if (slash != std::string_view::npos)
         std::from_chars(cidr.data() + slash + 1, cidr.data() + cidr.size(), bits);
     if (!address || bits < 8 || bits > 28)
-        return fail(Code::invalid, fmt::format("service range \"{}\": give an IPv4 range of /8 to /28, such as "
-                                               "10.96.0.0/16", cidr));
+        return fail(Code::invalid,
+                    fmt::format("service range \"{}\": give an IPv4 range of /8 to /28, such as "
+                                "10.96.0.0/16",
+                                cidr));
     const uint32_t size = 1u << (32 - bits);
     return Ipv4Range{*address & ~(size - 1), size};
 }
 
 Allocator::Range cluster_ip_range(const Ipv4Range& range) {
-    // The lower band is for addresses asked for by number, as kube-apiserver keeps it: a sixteenth of
-    // the range, at least 16 and at most 256 addresses (KEP-3070).
+    // The lower band is for addresses asked for by number, as kube-apiserver keeps it: a sixteenth
+    // of the range, at least 16 and at most 256 addresses (KEP-3070).
     const uint32_t band = std::clamp(range.size / 16, std::min(16u, range.size / 2), 256u);
     return {range.network + 1, range.network + range.size - 2, range.network + band};
 }

@@ -1,9 +1,9 @@
 #pragma once
 // Addresses of Services: cluster IPs and node ports, each given to one Service at a time.
 //
-// A number that is taken is a key in the store, put in the same transaction that writes its Service and
-// compared to be absent, so two Services can never get the same. The set in memory only finds a free
-// one fast; it follows the store, also at a restart.
+// A number that is taken is a key in the store, put in the same transaction that writes its Service
+// and compared to be absent, so two Services can never get the same. The set in memory only finds a
+// free one fast; it follows the store, also at a restart.
 
 #include <memory>
 #include <mutex>
@@ -33,7 +33,8 @@ public:
     /// Keeps numbers from others until the write that wants them is decided.
     class Reservation {
     public:
-        Reservation(Allocator& allocator, uint32_t number) : allocator_(allocator), number_(number) {}
+        Reservation(Allocator& allocator, uint32_t number)
+            : allocator_(allocator), number_(number) {}
         ~Reservation();
         Reservation(const Reservation&) = delete;
         Reservation& operator=(const Reservation&) = delete;
@@ -80,7 +81,8 @@ Result<Ipv4Range> parse_ipv4_range(std::string_view cidr);
 std::optional<uint32_t> parse_ipv4(std::string_view text);
 std::string format_ipv4(uint32_t address);
 
-/// Cluster IPs of a service range, first usable address (the API's own) not included in dynamic ones.
+/// Cluster IPs of a service range, first usable address (the API's own) not included in dynamic
+/// ones.
 Allocator::Range cluster_ip_range(const Ipv4Range& range);
 
 } // namespace cloudlet::kube::server

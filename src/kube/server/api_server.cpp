@@ -22,13 +22,15 @@ std::vector<KnownToken> known_tokens(const ApiServerOptions& options) {
 class Server final : public ApiServer {
 public:
     Server(const ApiServerOptions& options, TokenSigner signer, Ipv4Range range)
-        : core_(options, std::move(signer), range), hub_(std::make_shared<WatchHub>(core_)), http_(core_, hub_),
-          client_(core_, hub_) {}
+        : core_(options, std::move(signer), range), hub_(std::make_shared<WatchHub>(core_)),
+          http_(core_, hub_), client_(core_, hub_) {}
     ~Server() override { stop(); }
 
     Result<> start() {
         Cache::Listener listener;
-        listener.on_batch = [hub = hub_](const std::vector<Collection*>& collections) { hub->changed(collections); };
+        listener.on_batch = [hub = hub_](const std::vector<Collection*>& collections) {
+            hub->changed(collections);
+        };
         listener.on_other = [this](const store::Event& event) {
             if (!core_.cluster_ips.apply(event)) core_.node_ports.apply(event);
         };
@@ -60,7 +62,8 @@ public:
 private:
     /// Compacts the store's history: what is older than one interval goes. Loop thread.
     struct Ticker : std::enable_shared_from_this<Ticker> {
-        explicit Ticker(Core& owner) : core(owner), loop(*owner.options.loop), interval(owner.options.compaction_interval) {}
+        explicit Ticker(Core& owner)
+            : core(owner), loop(*owner.options.loop), interval(owner.options.compaction_interval) {}
         void schedule() {
             if (over || interval <= Duration::zero()) return;
             timer = loop.after(interval, [self = shared_from_this()] { self->tick(); });
@@ -69,10 +72,13 @@ private:
             timer = 0;
             const int64_t revision = std::exchange(previous, core.cache.revision());
             store::Store* store = core.options.store;
-            const bool submitted = revision > store->compacted_revision() && core.options.pool->submit([store, revision] {
-                if (auto done = store->compact(revision); !done && done.error().code != Code::expired)
-                    log_warning("kube", "compacting the store: {}", done.error().to_string());
-            });
+            const bool submitted =
+                revision > store->compacted_revision() &&
+                core.options.pool->submit([store, revision] {
+                    if (auto done = store->compact(revision);
+                        !done && done.error().code != Code::expired)
+                        log_warning("kube", "compacting the store: {}", done.error().to_string());
+                });
             if (!submitted) log_debug("kube", "nothing to compact at revision {}", revision);
             schedule();
         }
@@ -99,13 +105,14 @@ private:
 } // namespace
 
 Core::Core(const ApiServerOptions& given, TokenSigner token_signer, Ipv4Range range)
-    : options(given), kinds(api::builtin_kinds()), service_range(range), signer(std::move(token_signer)),
-      cache(kinds, {given.watch_window, given.watch_window_bytes}),
+    : options(given), kinds(api::builtin_kinds()), service_range(range),
+      signer(std::move(token_signer)), cache(kinds, {given.watch_window, given.watch_window_bytes}),
       cluster_ips(std::string(store_prefix) + ".cluster-ips/", cluster_ip_range(range)),
       node_ports(std::string(store_prefix) + ".node-ports/",
                  {given.node_port_first, given.node_port_last, given.node_port_first}),
       authenticator(signer, cache, *given.clock, known_tokens(given)),
-      event_leases(*given.store, *given.clock, given.event_ttl), writer(*given.store, cache, *given.pool) {}
+      event_leases(*given.store, *given.clock, given.event_ttl),
+      writer(*given.store, cache, *given.pool) {}
 
 const api::Kind& Core::kind_of(const api::Resource& resource) const {
     return *kinds.find(resource.group, resource.version, resource.plural);
@@ -115,10 +122,13 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(ApiServerOptions options) {
     if (!options.store || !options.loop || !options.pool || !options.clock)
         return fail(Code::invalid, "the API server needs a store, a loop, a pool and a clock");
     if (options.node_port_first == 0 || options.node_port_first > options.node_port_last)
-        return fail(Code::invalid, fmt::format("node ports {}-{}: the first must be above 0 and not above the last",
-                                               options.node_port_first, options.node_port_last));
+        return fail(
+            Code::invalid,
+            fmt::format("node ports {}-{}: the first must be above 0 and not above the last",
+                        options.node_port_first, options.node_port_last));
     const Ipv4Range range = TRY(parse_ipv4_range(options.service_cidr));
-    auto signer = TRY(TokenSigner::create(options.service_account_key_pem, options.service_account_issuer));
+    auto signer =
+        TRY(TokenSigner::create(options.service_account_key_pem, options.service_account_issuer));
     auto server = std::make_unique<Server>(options, std::move(signer), range);
     TRY(server->start());
     return std::unique_ptr<ApiServer>(std::move(server));

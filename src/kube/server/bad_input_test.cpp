@@ -8,7 +8,9 @@ namespace {
 const std::string config_maps = "/api/v1/namespaces/default/configmaps";
 const std::string deployments = "/apis/apps/v1/namespaces/default/deployments";
 
-std::string message(const Answer& answer) { return std::string(answer.json["message"].as_string()); }
+std::string message(const Answer& answer) {
+    return std::string(answer.json["message"].as_string());
+}
 
 TEST(BadInput, GivenBrokenJsonThen400WithThePlace) {
     World world;
@@ -17,12 +19,14 @@ TEST(BadInput, GivenBrokenJsonThen400WithThePlace) {
     EXPECT_EQ(answer.json["reason"].as_string(), "BadRequest");
     EXPECT_NE(message(answer).find("line 1"), std::string::npos) << message(answer);
     EXPECT_EQ(world.ask("POST", config_maps, "[1]").status, 400);
-    EXPECT_EQ(world.ask("POST", config_maps, "a: [", {{"Content-Type", "application/yaml"}}).status, 400);
+    EXPECT_EQ(world.ask("POST", config_maps, "a: [", {{"Content-Type", "application/yaml"}}).status,
+              400);
 }
 
 TEST(BadInput, GivenABodyOfTenMegabytesThen413AsAStatus) {
     World world;
-    const Answer answer = world.ask("POST", config_maps, config_map("big", std::string(10 << 20, 'x')).dump());
+    const Answer answer =
+        world.ask("POST", config_maps, config_map("big", std::string(10 << 20, 'x')).dump());
     EXPECT_EQ(answer.status, 413);
     EXPECT_EQ(answer.json["kind"].as_string(), "Status");
     EXPECT_EQ(answer.json["reason"].as_string(), "RequestEntityTooLarge");
@@ -35,17 +39,23 @@ TEST(BadInput, GivenProtobufThen415ThatNamesTheFileOption) {
     EXPECT_EQ(answer.status, 415);
     EXPECT_EQ(answer.json["reason"].as_string(), "UnsupportedMediaType");
     EXPECT_NE(message(answer).find("kubectl create -f FILE"), std::string::npos);
-    EXPECT_EQ(world.ask("POST", config_maps, "{}", {{"Content-Type", "application/cbor"}}).status, 415);
-    EXPECT_EQ(world.ask("PATCH", config_maps + "/a", "{}", {{"Content-Type", "application/json"}}).status, 415);
+    EXPECT_EQ(world.ask("POST", config_maps, "{}", {{"Content-Type", "application/cbor"}}).status,
+              415);
+    EXPECT_EQ(
+        world.ask("PATCH", config_maps + "/a", "{}", {{"Content-Type", "application/json"}}).status,
+        415);
 }
 
 TEST(BadInput, GivenUnknownAndDuplicateFieldsThenStrictRefusesWarnWarnsIgnoreIsSilent) {
     World world;
-    const std::string body = R"({"metadata":{"name":"a"},"dta":{"k":"v"},"data":{"a":"1"},"data":{"a":"2"}})";
+    const std::string body =
+        R"({"metadata":{"name":"a"},"dta":{"k":"v"},"data":{"a":"1"},"data":{"a":"2"}})";
     const Answer strict = world.ask("POST", config_maps + "?fieldValidation=Strict", body);
     EXPECT_EQ(strict.status, 400);
-    EXPECT_EQ(message(strict), "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: "
-                               "duplicate field \"data\", unknown field \"dta\"");
+    EXPECT_EQ(
+        message(strict),
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: "
+        "duplicate field \"data\", unknown field \"dta\"");
     const Answer warned = world.ask("POST", config_maps + "?dryRun=All", body);
     EXPECT_EQ(warned.status, 201);
     const auto warnings = warned.headers.all("Warning");
@@ -64,7 +74,9 @@ TEST(BadInput, GivenAWrongTypeThen400InGosWords) {
     object.set_path({"spec", "replicas"}, "three");
     const Answer answer = world.ask("POST", deployments, object.dump());
     EXPECT_EQ(answer.status, 400);
-    EXPECT_NE(message(answer).find("cannot unmarshal string into Go struct field"), std::string::npos) << answer.text;
+    EXPECT_NE(message(answer).find("cannot unmarshal string into Go struct field"),
+              std::string::npos)
+        << answer.text;
 }
 
 TEST(BadInput, GivenInvalidFieldsThen422WithACauseForEach) {
@@ -93,27 +105,31 @@ TEST(BadInput, GivenWrongPathsMethodsAndNamesThenStatusesSaySo) {
         return world.ask("PUT", config_maps + "/a", config_map("b").dump());
     }();
     EXPECT_EQ(other_name.status, 400);
-    EXPECT_EQ(message(other_name), "the name of the object (b) does not match the name on the URL (a)");
+    EXPECT_EQ(message(other_name),
+              "the name of the object (b) does not match the name on the URL (a)");
     Json elsewhere = config_map("c");
     elsewhere.set_path({"metadata", "namespace"}, "other");
     EXPECT_EQ(world.ask("POST", config_maps, elsewhere.dump()).status, 400);
     EXPECT_EQ(world.ask("POST", config_maps, deployment("d").dump()).status, 400);
     EXPECT_EQ(world.ask("POST", config_maps, R"({"data":{}})").status, 422);
     EXPECT_EQ(world.ask("PATCH", config_maps + "/a", "[]").status, 400);
-    const Answer test = world.ask("PATCH", config_maps + "/a", R"([{"op":"remove","path":"/data/none"}])",
-                                  {{"Content-Type", "application/json-patch+json"}});
+    const Answer test =
+        world.ask("PATCH", config_maps + "/a", R"([{"op":"remove","path":"/data/none"}])",
+                  {{"Content-Type", "application/json-patch+json"}});
     EXPECT_EQ(test.status, 422);
 }
 
 TEST(BadInput, GivenANamespaceThatIsNotThereOrGoesThenNothingIsMadeInIt) {
     World world;
-    const Answer missing = world.ask("POST", "/api/v1/namespaces/none/configmaps", config_map("a").dump());
+    const Answer missing =
+        world.ask("POST", "/api/v1/namespaces/none/configmaps", config_map("a").dump());
     EXPECT_EQ(missing.status, 404);
     EXPECT_EQ(message(missing), "namespaces \"none\" not found");
     world.ask("POST", "/api/v1/namespaces", R"({"metadata":{"name":"going"}})");
     const Answer marked = world.ask("DELETE", "/api/v1/namespaces/going");
     EXPECT_EQ(marked.json.at({"status", "phase"}).as_string(), "Terminating");
-    const Answer late = world.ask("POST", "/api/v1/namespaces/going/configmaps", config_map("a").dump());
+    const Answer late =
+        world.ask("POST", "/api/v1/namespaces/going/configmaps", config_map("a").dump());
     EXPECT_EQ(late.status, 403);
     EXPECT_EQ(late.json.at({"details", "causes"})[0]["reason"].as_string(), "NamespaceTerminating");
     Json finalized = marked.json;
@@ -123,16 +139,19 @@ TEST(BadInput, GivenANamespaceThatIsNotThereOrGoesThenNothingIsMadeInIt) {
     EXPECT_EQ(world.ask("DELETE", "/api/v1/namespaces/default").status, 403);
 }
 
-TEST(BadInput, GivenAFieldThatDoesNothingYetThenAWarningSaysSo) {
+TEST(BadInput, GivenAFieldThatDoesNothingYetThenAWarningSaysSoOnce) {
     World world;
+    const std::string pods = "/api/v1/namespaces/default/pods";
     Json object = pod("a");
-    object.set_path({"spec", "schedulerName"}, "other");
-    object.find_mutable("spec")->find_mutable("containers")->mutable_items()[0].set_path(
-        {"lifecycle", "preStop", "exec", "command"}, Json::array({"true"}));
-    const Answer answer = world.ask("POST", "/api/v1/namespaces/default/pods", object.dump());
+    object.set_path({"spec", "setHostnameAsFQDN"}, true);
+    const Answer answer = world.ask("POST", pods, object.dump());
     EXPECT_EQ(answer.status, 201) << answer.text;
-    for (const std::string_view text : answer.headers.all("Warning"))
-        EXPECT_NE(text.find("does nothing"), std::string_view::npos) << text;
+    const auto warnings = answer.headers.all("Warning");
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find("spec.setHostnameAsFQDN"), std::string_view::npos) << warnings[0];
+    const Answer again = world.ask("PUT", pods + "/a", answer.text);
+    EXPECT_EQ(again.status, 200) << again.text;
+    EXPECT_TRUE(again.headers.all("Warning").empty());
 }
 
 } // namespace

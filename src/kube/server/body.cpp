@@ -13,7 +13,8 @@ namespace {
 constexpr codec::JsonLimits body_limits{.max_depth = 128, .max_bytes = size_t{3} << 20};
 
 Failure undecodable(const Error& error) {
-    if (error.code == Code::too_large) return too_large("the body of the request was " + error.to_string());
+    if (error.code == Code::too_large)
+        return too_large("the body of the request was " + error.to_string());
     return bad_request("error decoding the body: " + error.to_string());
 }
 
@@ -25,24 +26,27 @@ struct Expected {
 };
 
 std::string decode_error(const Expected& expected, std::string_view detail) {
-    const std::string_view version = std::string_view(expected.group_version).substr(expected.group_version.find('/') + 1);
-    return fmt::format("{} in version \"{}\" cannot be handled as a {}: {}", expected.kind, version, expected.kind,
-                       detail);
+    const std::string_view version =
+        std::string_view(expected.group_version).substr(expected.group_version.find('/') + 1);
+    return fmt::format("{} in version \"{}\" cannot be handled as a {}: {}", expected.kind, version,
+                       expected.kind, detail);
 }
 
 Outcome<> check_kind(const Expected& expected, Json& value) {
     if (!value.is_object())
-        return refuse(bad_request(decode_error(expected, "json: cannot unmarshal a value that is no object")));
+        return refuse(bad_request(
+            decode_error(expected, "json: cannot unmarshal a value that is no object")));
     const std::string_view version = value["apiVersion"].as_string();
     const std::string_view kind = value["kind"].as_string();
     if ((!version.empty() && version != expected.group_version))
         return refuse(bad_request(fmt::format(
-            "the API version in the data ({}) does not match the expected API version ({})", version,
-            expected.group_version)));
+            "the API version in the data ({}) does not match the expected API version ({})",
+            version, expected.group_version)));
     if (!kind.empty() && kind != expected.kind)
-        return refuse(bad_request(fmt::format("{} in version \"{}\" cannot be handled as a {}: the kind of the data "
-                                              "does not match the collection",
-                                              kind, expected.group_version, expected.kind)));
+        return refuse(bad_request(
+            fmt::format("{} in version \"{}\" cannot be handled as a {}: the kind of the data "
+                        "does not match the collection",
+                        kind, expected.group_version, expected.kind)));
     return {};
 }
 
@@ -59,8 +63,10 @@ Outcome<> conform_to(const Expected& expected, Body& body, FieldValidation valid
         if (!complaint.empty()) return refuse(bad_request(decode_error(expected, complaint)));
     }
     if (validation == FieldValidation::warn) {
-        for (const std::string& path : unknown) warnings.push_back(fmt::format("unknown field \"{}\"", path));
-        for (const std::string& path : body.duplicates) warnings.push_back(fmt::format("duplicate field \"{}\"", path));
+        for (const std::string& path : unknown)
+            warnings.push_back(fmt::format("unknown field \"{}\"", path));
+        for (const std::string& path : body.duplicates)
+            warnings.push_back(fmt::format("duplicate field \"{}\"", path));
     }
     return {};
 }
@@ -69,7 +75,8 @@ Outcome<> conform_to(const Expected& expected, Body& body, FieldValidation valid
 
 Outcome<Body> decode_body(std::string_view bytes, BodyType type) {
     if (bytes.size() > body_limits.max_bytes)
-        return refuse(too_large(fmt::format("Request entity too large: limit is {}", body_limits.max_bytes)));
+        return refuse(
+            too_large(fmt::format("Request entity too large: limit is {}", body_limits.max_bytes)));
     if (type != BodyType::yaml) {
         auto parsed = codec::parse_json_noting_duplicates(bytes, body_limits);
         if (!parsed) return refuse(undecodable(parsed.error()));
@@ -78,24 +85,29 @@ Outcome<Body> decode_body(std::string_view bytes, BodyType type) {
     auto documents = codec::parse_yaml(bytes, body_limits);
     if (!documents) return refuse(undecodable(documents.error()));
     if (documents->size() != 1)
-        return refuse(bad_request(fmt::format("the body must hold one YAML document, not {}", documents->size())));
+        return refuse(bad_request(
+            fmt::format("the body must hold one YAML document, not {}", documents->size())));
     return Body{std::move(documents->front().value), std::move(documents->front().duplicate_keys)};
 }
 
-Outcome<> conform(const api::Kind& kind, Body& body, FieldValidation validation, std::vector<std::string>& warnings) {
+Outcome<> conform(const api::Kind& kind, Body& body, FieldValidation validation,
+                  std::vector<std::string>& warnings) {
     return conform_to({kind.group_version(), kind.kind, kind.schema}, body, validation, warnings);
 }
 
 Outcome<> conform(const api::Subresource& subresource, Body& body, FieldValidation validation,
                   std::vector<std::string>& warnings) {
     std::string group_version(subresource.version);
-    if (!subresource.group.empty()) group_version = std::string(subresource.group) + "/" + group_version;
-    return conform_to({group_version, subresource.kind, subresource.schema}, body, validation, warnings);
+    if (!subresource.group.empty())
+        group_version = std::string(subresource.group) + "/" + group_version;
+    return conform_to({group_version, subresource.kind, subresource.schema}, body, validation,
+                      warnings);
 }
 
 Outcome<DeleteRequest> read_delete_request(const Json& body, const net::Query& query) {
     DeleteRequest request;
-    if (body["gracePeriodSeconds"].is_int()) request.grace_period_seconds = body["gracePeriodSeconds"].as_int();
+    if (body["gracePeriodSeconds"].is_int())
+        request.grace_period_seconds = body["gracePeriodSeconds"].as_int();
     request.propagation_policy = body["propagationPolicy"].as_string();
     if (body["orphanDependents"].is_bool())
         request.propagation_policy = body["orphanDependents"].as_bool() ? "Orphan" : "Background";
@@ -113,9 +125,12 @@ Outcome<DeleteRequest> read_delete_request(const Json& body, const net::Query& q
     if (query.has("propagationPolicy")) request.propagation_policy = query.get("propagationPolicy");
     const std::string& policy = request.propagation_policy;
     if (!policy.empty() && policy != "Background" && policy != "Foreground" && policy != "Orphan")
-        return refuse(bad_request(fmt::format("propagationPolicy: Unsupported value: \"{}\": supported values: "
-                                              "\"Background\", \"Foreground\", \"Orphan\"", policy)));
-    if (request.grace_period_seconds && *request.grace_period_seconds < 0) request.grace_period_seconds = 1;
+        return refuse(bad_request(
+            fmt::format("propagationPolicy: Unsupported value: \"{}\": supported values: "
+                        "\"Background\", \"Foreground\", \"Orphan\"",
+                        policy)));
+    if (request.grace_period_seconds && *request.grace_period_seconds < 0)
+        request.grace_period_seconds = 1;
     request.dry_run |= NEED(read_write_options(query)).dry_run;
     return request;
 }

@@ -19,10 +19,11 @@ struct Body {
 /// Failures: 400 with line and column of what is wrong, 413.
 Outcome<Body> decode_body(std::string_view bytes, BodyType type);
 
-/// Checks types, removes fields that the schema does not know, and treats unknown and duplicate fields as
-/// the client asked: 400 when strict, else texts for Warning headers. Says the kind, too: an object of
-/// another kind is a 400.
-Outcome<> conform(const api::Kind& kind, Body& body, FieldValidation validation, std::vector<std::string>& warnings);
+/// Checks types, removes fields that the schema does not know, and treats unknown and duplicate
+/// fields as the client asked: 400 when strict, else texts for Warning headers. Says the kind, too:
+/// an object of another kind is a 400.
+Outcome<> conform(const api::Kind& kind, Body& body, FieldValidation validation,
+                  std::vector<std::string>& warnings);
 /// The same for the body of a subresource (Binding, Scale, ...).
 Outcome<> conform(const api::Subresource& subresource, Body& body, FieldValidation validation,
                   std::vector<std::string>& warnings);

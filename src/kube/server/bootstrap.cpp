@@ -11,10 +11,11 @@ namespace {
 
 namespace resources = api::resources;
 
-WriteContextPointer context_for(Core& core, const api::Resource& resource, std::string ns, std::string name,
-                                Verb verb) {
+WriteContextPointer context_for(Core& core, const api::Resource& resource, std::string ns,
+                                std::string name, Verb verb) {
     auto context = std::make_shared<WriteContext>();
-    context->target = Target{&core.kind_of(resource), nullptr, std::move(ns), std::move(name), verb};
+    context->target =
+        Target{&core.kind_of(resource), nullptr, std::move(ns), std::move(name), verb};
     return context;
 }
 
@@ -22,19 +23,24 @@ Outcome<> ensure(Core& core, const api::Resource& resource, const std::string& n
     const std::string name(object.at({"metadata", "name"}).as_string());
     if (core.cache.of(resource).get(object_path(ns, name))) return {};
     auto created = wait_for([&](WriteDone done) {
-        create_object(core, context_for(core, resource, ns, {}, Verb::create), std::move(object), std::move(done));
+        create_object(core, context_for(core, resource, ns, {}, Verb::create), std::move(object),
+                      std::move(done));
     });
-    if (!created && created.error().reason != "AlreadyExists") return refuse(std::move(created.error()));
+    if (!created && created.error().reason != "AlreadyExists")
+        return refuse(std::move(created.error()));
     return {};
 }
 
 /// Makes the object, or changes what differs in it.
-Outcome<> reconcile(Core& core, const api::Resource& resource, const std::string& ns, const Json& object) {
+Outcome<> reconcile(Core& core, const api::Resource& resource, const std::string& ns,
+                    const Json& object) {
     NEED(ensure(core, resource, ns, object));
     const std::string name(object.at({"metadata", "name"}).as_string());
     auto context = context_for(core, resource, ns, name, Verb::patch);
     context->options.field_validation = FieldValidation::ignore;
-    NEED(wait_for([&](WriteDone done) { patch_object(core, context, PatchKind::merge, object, std::move(done)); }));
+    NEED(wait_for([&](WriteDone done) {
+        patch_object(core, context, PatchKind::merge, object, std::move(done));
+    }));
     return {};
 }
 
@@ -44,7 +50,9 @@ Json named(std::string_view name, Json labels = {}) {
     return Json::object({{"metadata", std::move(metadata)}});
 }
 
-Json kubernetes_labels() { return Json::object({{"component", "apiserver"}, {"provider", "kubernetes"}}); }
+Json kubernetes_labels() {
+    return Json::object({{"component", "apiserver"}, {"provider", "kubernetes"}});
+}
 
 Outcome<> ensure_service(Core& core) {
     Json port = Json::object({{"name", "https"}, {"port", 443}, {"protocol", "TCP"}});
@@ -60,17 +68,19 @@ Outcome<> ensure_service(Core& core) {
 Outcome<> ensure_endpoints(Core& core) {
     if (core.options.advertise_address.empty()) return {};
     const std::string& address = core.options.advertise_address;
-    const Json port = Json::object({{"name", "https"}, {"port", core.options.advertise_port}, {"protocol", "TCP"}});
+    const Json port = Json::object(
+        {{"name", "https"}, {"port", core.options.advertise_port}, {"protocol", "TCP"}});
 
     Json subset = Json::object({{"addresses", Json::array({Json::object({{"ip", address}})})},
                                 {"ports", Json::array({port})}});
-    Json endpoints = named("kubernetes", Json::object({{"endpointslice.kubernetes.io/skip-mirror", "true"}}));
+    Json endpoints =
+        named("kubernetes", Json::object({{"endpointslice.kubernetes.io/skip-mirror", "true"}}));
     endpoints.set("subsets", Json::array({std::move(subset)}));
     NEED(reconcile(core, resources::endpoints, "default", endpoints));
 
     Json slice = named("kubernetes", Json::object({{"kubernetes.io/service-name", "kubernetes"}}));
-    Json endpoint = Json::object({{"addresses", Json::array({address})},
-                                  {"conditions", Json::object({{"ready", true}})}});
+    Json endpoint = Json::object(
+        {{"addresses", Json::array({address})}, {"conditions", Json::object({{"ready", true}})}});
     slice.set("addressType", "IPv4").set("endpoints", Json::array({std::move(endpoint)}));
     slice.set("ports", Json::array({port}));
     return reconcile(core, resources::endpoint_slices, "default", slice);
@@ -87,7 +97,8 @@ Outcome<> bootstrap_objects(Core& core) {
 
 Result<> bootstrap(Core& core) {
     auto done = bootstrap_objects(core);
-    if (!done) return fail(Code::internal, "making the cluster's first objects: " + done.error().message);
+    if (!done)
+        return fail(Code::internal, "making the cluster's first objects: " + done.error().message);
     return {};
 }
 

@@ -42,8 +42,10 @@ Collection::Selected Collection::select(const Selection& selection) const {
     std::lock_guard lock(mutex_);
     selected.last_change = last_change_;
     if (!selection.name.empty() && (in_namespace || !kind_->namespaced)) {
-        auto found = objects_.find(object_path(in_namespace ? selection.ns : std::string_view(), selection.name));
-        if (found != objects_.end() && found->first > selection.after && found->second->matches(labels, fields))
+        auto found = objects_.find(
+            object_path(in_namespace ? selection.ns : std::string_view(), selection.name));
+        if (found != objects_.end() && found->first > selection.after &&
+            found->second->matches(labels, fields))
             selected.objects.push_back(found->second);
         return selected;
     }
@@ -66,8 +68,9 @@ Collection::Selected Collection::select(const Selection& selection) const {
 std::optional<std::vector<ChangePointer>> Collection::changes_after(int64_t revision) const {
     std::lock_guard lock(mutex_);
     if (revision < window_floor_) return std::nullopt;
-    auto first = std::upper_bound(window_.begin(), window_.end(), revision,
-                                  [](int64_t wanted, const ChangePointer& change) { return wanted < change->revision; });
+    auto first = std::upper_bound(
+        window_.begin(), window_.end(), revision,
+        [](int64_t wanted, const ChangePointer& change) { return wanted < change->revision; });
     return std::vector<ChangePointer>(first, window_.end());
 }
 
@@ -86,17 +89,22 @@ void Collection::apply(const store::Event& event, ObjectPointer current) {
     std::lock_guard lock(mutex_);
     auto found = objects_.find(path);
     if (found != objects_.end()) change->previous = found->second;
-    if (current) objects_[path] = std::move(current);
-    else if (found != objects_.end()) objects_.erase(found);
+    if (current)
+        objects_[path] = std::move(current);
+    else if (found != objects_.end())
+        objects_.erase(found);
     last_change_ = change->revision;
     if (!change->current && !change->previous) return;
 
-    window_bytes_ += change->current ? change->current->json()->size() : change->previous->json()->size();
+    window_bytes_ +=
+        change->current ? change->current->json()->size() : change->previous->json()->size();
     window_.push_back(std::move(change));
-    while (window_.size() > window_limit_ || (window_bytes_ > window_bytes_limit_ && window_.size() > 1)) {
+    while (window_.size() > window_limit_ ||
+           (window_bytes_ > window_bytes_limit_ && window_.size() > 1)) {
         const Change& oldest = *window_.front();
         window_floor_ = oldest.revision;
-        window_bytes_ -= oldest.current ? oldest.current->json()->size() : oldest.previous->json()->size();
+        window_bytes_ -=
+            oldest.current ? oldest.current->json()->size() : oldest.previous->json()->size();
         window_.pop_front();
     }
 }
@@ -139,9 +147,13 @@ Result<int64_t> Cache::load(store::Store& store) {
         auto page = TRY(store.range(request));
         for (const store::KeyValue& entry : page.values) {
             if (Collection* collection = collection_of_key(entry.key)) {
-                auto object = CachedObject::make(collection->kind(), entry.value, entry.mod_revision);
-                if (object) collection->load(std::move(*object));
-                else log_error("kube", "{} in the store cannot be read: {}", entry.key, object.error().to_string());
+                auto object =
+                    CachedObject::make(collection->kind(), entry.value, entry.mod_revision);
+                if (object)
+                    collection->load(std::move(*object));
+                else
+                    log_error("kube", "{} in the store cannot be read: {}", entry.key,
+                              object.error().to_string());
             } else if (listener_.on_other) {
                 listener_.on_other({store::Event::Type::put, entry, std::nullopt});
             }
@@ -155,7 +167,8 @@ Result<int64_t> Cache::load(store::Store& store) {
 
 Result<> Cache::follow(store::Store& store, Listener listener) {
     listener_ = std::move(listener);
-    const int64_t revision = TRY(with_context(load(store), "reading the cluster's objects from the store"));
+    const int64_t revision =
+        TRY(with_context(load(store), "reading the cluster's objects from the store"));
     revision_.store(revision, std::memory_order_release);
     watch_ = TRY(store.watch(std::string(store_prefix), revision + 1,
                              [this](const store::WatchBatch& batch) { apply(batch); }));
@@ -191,10 +204,12 @@ void Cache::apply(const store::WatchBatch& batch) {
         }
         ObjectPointer current;
         if (event.type == store::Event::Type::put) {
-            auto made = CachedObject::make(collection->kind(), event.current.value, event.current.mod_revision,
+            auto made = CachedObject::make(collection->kind(), event.current.value,
+                                           event.current.mod_revision,
                                            take_expected(event.current.key, event.current.value));
             if (!made) {
-                log_error("kube", "{} cannot be read: {}", event.current.key, made.error().to_string());
+                log_error("kube", "{} cannot be read: {}", event.current.key,
+                          made.error().to_string());
                 continue;
             }
             current = std::move(*made);

@@ -1,7 +1,7 @@
 #pragma once
 // Every current object in memory, by resource, and the recent changes of each: what all reads and
-// watches are served from. The store's one watch feeds it, on the store's thread, before the writer is
-// told of its commit; so a client that was answered sees its own write.
+// watches are served from. The store's one watch feeds it, on the store's thread, before the writer
+// is told of its commit; so a client that was answered sees its own write.
 
 #include <atomic>
 #include <deque>
@@ -91,8 +91,9 @@ public:
     Collection* find(const api::Kind& kind);
     Collection& of(const api::Resource& resource); // a built-in one
 
-    /// Reads everything from the store and follows it. `on_batch` runs on the store's thread after a
-    /// batch is in the cache; `on_other` gets events of keys that are no objects, at the load as well.
+    /// Reads everything from the store and follows it. `on_batch` runs on the store's thread after
+    /// a batch is in the cache; `on_other` gets events of keys that are no objects, at the load as
+    /// well.
     struct Listener {
         std::function<void(const std::vector<Collection*>&)> on_batch;
         std::function<void(const store::Event&)> on_other;
@@ -113,7 +114,8 @@ private:
     Json take_expected(const std::string& key, const SharedBytes& bytes);
     Result<int64_t> load(store::Store& store);
 
-    std::map<std::string, std::unique_ptr<Collection>, std::less<>> by_prefix_; // "deployments.apps"
+    std::map<std::string, std::unique_ptr<Collection>, std::less<>>
+        by_prefix_; // "deployments.apps"
     std::map<const api::Kind*, Collection*> by_kind_;
     std::atomic<int64_t> revision_{0};
     Listener listener_;

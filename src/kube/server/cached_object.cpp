@@ -26,7 +26,8 @@ std::string object_path(std::string_view ns, std::string_view name) {
 }
 
 std::string stored_prefix(const api::Kind& kind) {
-    return fmt::format(R"({{"apiVersion":"{}","kind":"{}","metadata":{{)", kind.group_version(), kind.kind);
+    return fmt::format(R"({{"apiVersion":"{}","kind":"{}","metadata":{{)", kind.group_version(),
+                       kind.kind);
 }
 
 std::string encode_for_store(const api::Kind& kind, const Json& object) {
@@ -61,18 +62,20 @@ std::string splice_revision(const api::Kind& kind, std::string_view stored, int6
     return out.append(stored.substr(prefix.size()));
 }
 
-Result<ObjectPointer> CachedObject::make(const api::Kind& kind, const SharedBytes& stored, int64_t revision,
-                                         Json parsed) {
+Result<ObjectPointer> CachedObject::make(const api::Kind& kind, const SharedBytes& stored,
+                                         int64_t revision, Json parsed) {
     const std::string prefix = stored_prefix(kind);
     if (parsed.is_null()) parsed = TRY(codec::parse_json(*stored));
-    if (!parsed["metadata"].is_object()) return fail(Code::invalid, "a stored object without metadata");
+    if (!parsed["metadata"].is_object())
+        return fail(Code::invalid, "a stored object without metadata");
 
     auto object = std::shared_ptr<CachedObject>(new CachedObject());
     object->kind_ = &kind;
     object->revision_ = revision;
     // Bytes that another version wrote in another order are brought into ours first.
     const bool canonical = stored->starts_with(prefix);
-    object->json_ = share(splice_revision(kind, canonical ? *stored : encode_for_store(kind, parsed), revision));
+    object->json_ = share(
+        splice_revision(kind, canonical ? *stored : encode_for_store(kind, parsed), revision));
     object->revision_offset_ = prefix.size() + revision_key.size();
 
     const Json& metadata = parsed["metadata"];
@@ -108,7 +111,8 @@ std::string_view CachedObject::field(std::string_view path) const {
     return {};
 }
 
-bool CachedObject::matches(const api::LabelSelector& labels, const api::FieldSelector& fields) const {
+bool CachedObject::matches(const api::LabelSelector& labels,
+                           const api::FieldSelector& fields) const {
     for (const api::FieldRequirement& requirement : fields.requirements())
         if ((field(requirement.path) == requirement.value) != requirement.equal) return false;
     return labels.empty() || labels.matches(labels_);

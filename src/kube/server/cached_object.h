@@ -1,8 +1,9 @@
 #pragma once
-// An object as the cache holds it: the bytes that clients get, and the little of it that lookups need.
+// An object as the cache holds it: the bytes that clients get, and the little of it that lookups
+// need.
 //
-// The store's bytes hold no resourceVersion; the revision is spliced in once, when the object enters the
-// cache, and the result is shared by every reader and watcher.
+// The store's bytes hold no resourceVersion; the revision is spliced in once, when the object
+// enters the cache, and the result is shared by every reader and watcher.
 
 #include <memory>
 #include <string>
@@ -21,10 +22,10 @@ using codec::Json;
 /// Immutable; shared; thread-safe.
 class CachedObject {
 public:
-    /// `stored` is what the store holds under `key`. When the writer still has the parsed value it is
-    /// given as `parsed` and spares a parse. Error: Code::invalid when the bytes are no object.
-    static Result<std::shared_ptr<const CachedObject>> make(const api::Kind& kind, const SharedBytes& stored,
-                                                            int64_t revision, Json parsed = {});
+    /// `stored` is what the store holds under `key`. When the writer still has the parsed value it
+    /// is given as `parsed` and spares a parse. Error: Code::invalid when the bytes are no object.
+    static Result<std::shared_ptr<const CachedObject>>
+    make(const api::Kind& kind, const SharedBytes& stored, int64_t revision, Json parsed = {});
 
     const api::Kind& kind() const { return *kind_; }
     const std::string& ns() const { return ns_; }
@@ -53,7 +54,7 @@ private:
     Json labels_;
     std::vector<std::string> fields_; // in the order of kind_->selectable_fields
     SharedBytes json_;
-    size_t revision_offset_ = 0; // of the digits inside json_
+    size_t revision_offset_ = 0;               // of the digits inside json_
     mutable std::weak_ptr<const Json> parsed_; // guarded by one of a few shared locks
 };
 

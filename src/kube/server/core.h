@@ -1,6 +1,6 @@
 #pragma once
-// The server's inside: what every verb works on, and the verbs themselves. HTTP (routes.cpp) and the
-// in-process client (local_client.cpp) are two faces of it.
+// The server's inside: what every verb works on, and the verbs themselves. HTTP (routes.cpp) and
+// the in-process client (local_client.cpp) are two faces of it.
 
 #include <atomic>
 #include <functional>
@@ -56,9 +56,10 @@ struct Core {
 /// Failures: 400 for a namespace that is not the URL's.
 Outcome<> stamp_new(Core& core, const Target& target, Json& object);
 /// What an update may not change: identity and times are `old`'s, and stay in one order.
-/// Failures: 400, 409 for a name, uid or resourceVersion that is not the object's, 422 for new finalizers
-/// on an object that is being deleted.
-Outcome<> stamp_update(const Target& target, const CachedObject& current, const Json& old, Json& object);
+/// Failures: 400, 409 for a name, uid or resourceVersion that is not the object's, 422 for new
+/// finalizers on an object that is being deleted.
+Outcome<> stamp_update(const Target& target, const CachedObject& current, const Json& old,
+                       Json& object);
 /// True when an object that is being deleted has nothing left to wait for.
 bool is_finished(const api::Kind& kind, const Json& object);
 Json new_service_account(Core& core, std::string_view ns, std::string_view name);
@@ -71,19 +72,23 @@ void create_object(Core& core, WriteContextPointer context, Json body, WriteDone
 void update_object(Core& core, WriteContextPointer context, Json body, WriteDone done);
 
 enum class PatchKind { merge, strategic, json };
-void patch_object(Core& core, WriteContextPointer context, PatchKind type, Json patch, WriteDone done);
+void patch_object(Core& core, WriteContextPointer context, PatchKind type, Json patch,
+                  WriteDone done);
 
 /// One patch of one document, as Failures tell it.
-Outcome<Json> patched(const api::Schema& schema, PatchKind type, const Json& object, const Json& patch);
+Outcome<Json> patched(const api::Schema& schema, PatchKind type, const Json& object,
+                      const Json& patch);
 
 /// What update and patch share: `wanted` replaces `current` as far as the rules let it.
-Outcome<Decision> decide_update(Core& core, WriteContext& context, Json wanted, const ObjectPointer& current);
+Outcome<Decision> decide_update(Core& core, WriteContext& context, Json wanted,
+                                const ObjectPointer& current);
 
 // ---- deletion.cpp
 
 void delete_object(Core& core, WriteContextPointer context, DeleteRequest request, WriteDone done);
 /// Deletes everything that the query selects; `done` gets the objects as they were answered.
-void delete_collection(Core& core, WriteContextPointer context, DeleteRequest request, ListQuery query,
+void delete_collection(Core& core, WriteContextPointer context, DeleteRequest request,
+                       ListQuery query,
                        std::function<void(Outcome<std::vector<SharedBytes>>)> done);
 
 // ---- subresources.cpp: what is written or computed besides objects
@@ -91,7 +96,8 @@ void delete_collection(Core& core, WriteContextPointer context, DeleteRequest re
 using JsonDone = std::function<void(Outcome<Json>)>;
 Outcome<Json> read_scale(Core& core, const Target& target);
 /// PUT (patch null) or PATCH of /scale.
-void write_scale(Core& core, WriteContextPointer context, Json body, std::optional<PatchKind> patch, JsonDone done);
+void write_scale(Core& core, WriteContextPointer context, Json body, std::optional<PatchKind> patch,
+                 JsonDone done);
 void bind_pod(Core& core, WriteContextPointer context, Json binding, JsonDone done);
 void evict_pod(Core& core, WriteContextPointer context, Json eviction, JsonDone done);
 void finalize_namespace(Core& core, WriteContextPointer context, Json body, WriteDone done);
@@ -100,7 +106,8 @@ Outcome<Json> request_token(Core& core, const Target& target, Json request);
 // ---- listing.cpp
 
 /// The answer of a GET of one object. Failures: 404; 504 for a resourceVersion of the future.
-Outcome<ObjectPointer> read_object(Core& core, const Target& target, std::string_view resource_version);
+Outcome<ObjectPointer> read_object(Core& core, const Target& target,
+                                   std::string_view resource_version);
 
 struct Listing {
     std::vector<ObjectPointer> objects;

@@ -5,7 +5,9 @@
 namespace cloudlet::kube::server::testing {
 namespace {
 
-std::string config_maps(const std::string& rest = {}) { return std::string(in_default) + "configmaps" + rest; }
+std::string config_maps(const std::string& rest = {}) {
+    return std::string(in_default) + "configmaps" + rest;
+}
 
 TEST(Crud, GivenANewObjectWhenCreatedThenItHasSystemFieldsAndIsReadBackTheSame) {
     World world;
@@ -55,7 +57,8 @@ TEST(Crud, GivenAnUpdateWithAnOldResourceVersionThenConflictAndWithNoneItWins) {
     const Answer late = world.ask("PUT", config_maps("/a"), object.dump());
     EXPECT_EQ(late.status, 409);
     EXPECT_EQ(late.json["message"].as_string(),
-              "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your "
+              "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; "
+              "please apply your "
               "changes to the latest version and try again");
     object.find_mutable("metadata")->erase("resourceVersion");
     EXPECT_EQ(world.ask("PUT", config_maps("/a"), object.dump()).status, 200);
@@ -66,9 +69,11 @@ TEST(Crud, GivenAnUpdateThatChangesNothingThenTheResourceVersionStays) {
     World world;
     const Json object = world.ask("POST", config_maps(), config_map("a").dump()).json;
     const Answer same = world.ask("PUT", config_maps("/a"), object.dump());
-    EXPECT_EQ(same.json.at({"metadata", "resourceVersion"}), object.at({"metadata", "resourceVersion"}));
+    EXPECT_EQ(same.json.at({"metadata", "resourceVersion"}),
+              object.at({"metadata", "resourceVersion"}));
     const Answer patched = world.ask("PATCH", config_maps("/a"), R"({"data":{"key":"v"}})");
-    EXPECT_EQ(patched.json.at({"metadata", "resourceVersion"}), object.at({"metadata", "resourceVersion"}));
+    EXPECT_EQ(patched.json.at({"metadata", "resourceVersion"}),
+              object.at({"metadata", "resourceVersion"}));
 }
 
 TEST(Crud, GivenSystemFieldsInAnUpdateThenTheyAreKeptAsTheyWere) {
@@ -80,11 +85,13 @@ TEST(Crud, GivenSystemFieldsInAnUpdateThenTheyAreKeptAsTheyWere) {
     object.set_path({"metadata", "labels", "a"}, "b");
     const Answer updated = world.ask("PUT", config_maps("/a"), object.dump());
     ASSERT_EQ(updated.status, 200) << updated.text;
-    EXPECT_EQ(updated.json.at({"metadata", "creationTimestamp"}), before.at({"metadata", "creationTimestamp"}));
+    EXPECT_EQ(updated.json.at({"metadata", "creationTimestamp"}),
+              before.at({"metadata", "creationTimestamp"}));
     EXPECT_TRUE(updated.json.at({"metadata", "deletionTimestamp"}).is_null());
     object.set_path({"metadata", "uid"}, "11111111-2222-3333-4444-555555555555");
     object.find_mutable("metadata")->erase("resourceVersion");
-    EXPECT_EQ(world.ask("PUT", config_maps("/a"), object.dump()).json["reason"].as_string(), "Conflict");
+    EXPECT_EQ(world.ask("PUT", config_maps("/a"), object.dump()).json["reason"].as_string(),
+              "Conflict");
 }
 
 TEST(Crud, GivenTheThreePatchTypesThenEachIsApplied) {
@@ -102,12 +109,15 @@ TEST(Crud, GivenTheThreePatchTypesThenEachIsApplied) {
     EXPECT_EQ(container["image"].as_string(), "web:2");
     EXPECT_EQ(container["imagePullPolicy"].as_string(), "IfNotPresent");
     EXPECT_EQ(strategic.json.at({"metadata", "generation"}).as_int(), 2);
-    Answer json = world.ask("PATCH", path + "/web", R"([{"op":"replace","path":"/spec/replicas","value":7}])",
-                            {{"Content-Type", "application/json-patch+json"}});
+    Answer json =
+        world.ask("PATCH", path + "/web", R"([{"op":"replace","path":"/spec/replicas","value":7}])",
+                  {{"Content-Type", "application/json-patch+json"}});
     EXPECT_EQ(json.json.at({"spec", "replicas"}).as_int(), 7);
-    Answer apply = world.ask("PATCH", path + "/web", "{}", {{"Content-Type", "application/apply-patch+yaml"}});
+    Answer apply =
+        world.ask("PATCH", path + "/web", "{}", {{"Content-Type", "application/apply-patch+yaml"}});
     EXPECT_EQ(apply.status, 415);
-    EXPECT_NE(apply.json["message"].as_string().find("without --server-side"), std::string_view::npos);
+    EXPECT_NE(apply.json["message"].as_string().find("without --server-side"),
+              std::string_view::npos);
 }
 
 TEST(Crud, GivenADryRunThenNothingIsStored) {
@@ -115,7 +125,10 @@ TEST(Crud, GivenADryRunThenNothingIsStored) {
     EXPECT_EQ(world.ask("POST", config_maps("?dryRun=All"), config_map("a").dump()).status, 201);
     EXPECT_EQ(world.ask("GET", config_maps("/a")).status, 404);
     world.ask("POST", config_maps(), config_map("a").dump());
-    EXPECT_EQ(world.ask("PATCH", config_maps("/a?dryRun=All"), R"({"data":{"key":"w"}})").json.at({"data", "key"}).as_string(), "w");
+    EXPECT_EQ(world.ask("PATCH", config_maps("/a?dryRun=All"), R"({"data":{"key":"w"}})")
+                  .json.at({"data", "key"})
+                  .as_string(),
+              "w");
     EXPECT_EQ(world.ask("DELETE", config_maps("/a?dryRun=All")).status, 200);
     EXPECT_EQ(world.ask("GET", config_maps("/a")).json.at({"data", "key"}).as_string(), "v");
 }
@@ -123,7 +136,8 @@ TEST(Crud, GivenADryRunThenNothingIsStored) {
 TEST(Crud, GivenADeletionThenTheAnswerIsASuccessStatusAndTheObjectIsGone) {
     World world;
     const Json object = world.ask("POST", config_maps(), config_map("a").dump()).json;
-    const Answer wrong = world.ask("DELETE", config_maps("/a"), R"({"preconditions":{"uid":"other"}})");
+    const Answer wrong =
+        world.ask("DELETE", config_maps("/a"), R"({"preconditions":{"uid":"other"}})");
     EXPECT_EQ(wrong.status, 409);
     const Answer deleted = world.ask("DELETE", config_maps("/a"));
     EXPECT_EQ(deleted.status, 200);
@@ -142,10 +156,12 @@ TEST(Crud, GivenFinalizersThenDeletionWaitsUntilTheLastIsRemoved) {
     world.ask("POST", config_maps(), object.dump());
     const Answer marked = world.ask("DELETE", config_maps("/a"));
     EXPECT_TRUE(marked.json.at({"metadata", "deletionTimestamp"}).is_string()) << marked.text;
-    const Answer added = world.ask("PATCH", config_maps("/a"),
-                                   R"({"metadata":{"finalizers":["example.com/keep","example.com/more"]}})");
+    const Answer added =
+        world.ask("PATCH", config_maps("/a"),
+                  R"({"metadata":{"finalizers":["example.com/keep","example.com/more"]}})");
     EXPECT_EQ(added.status, 422) << added.text;
-    EXPECT_EQ(world.ask("PATCH", config_maps("/a"), R"({"metadata":{"finalizers":null}})").status, 200);
+    EXPECT_EQ(world.ask("PATCH", config_maps("/a"), R"({"metadata":{"finalizers":null}})").status,
+              200);
     EXPECT_EQ(world.ask("GET", config_maps("/a")).status, 404);
 }
 
@@ -153,18 +169,21 @@ TEST(Crud, GivenForegroundAndOrphanPropagationThenTheirFinalizersAreSet) {
     World world;
     world.ask("POST", config_maps(), config_map("a").dump());
     world.ask("POST", config_maps(), config_map("b").dump());
-    const Answer foreground = world.ask("DELETE", config_maps("/a"), R"({"propagationPolicy":"Foreground"})");
+    const Answer foreground =
+        world.ask("DELETE", config_maps("/a"), R"({"propagationPolicy":"Foreground"})");
     EXPECT_EQ(foreground.status, 202);
     EXPECT_EQ(foreground.json.at({"metadata", "finalizers"})[0].as_string(), "foregroundDeletion");
-    const Answer orphan = world.ask("DELETE", config_maps("/b"), R"({"propagationPolicy":"Orphan"})");
+    const Answer orphan =
+        world.ask("DELETE", config_maps("/b"), R"({"propagationPolicy":"Orphan"})");
     EXPECT_EQ(orphan.json.at({"metadata", "finalizers"})[0].as_string(), "orphan");
 }
 
 TEST(Crud, GivenACollectionWhenDeletedBySelectorThenOnlyThatGoes) {
     World world;
     for (int i = 0; i < 150; ++i)
-        world.client().create(resources::config_maps, "default",
-                              config_map("c" + std::to_string(i), "v", Json::object({{"half", i % 2 ? "a" : "b"}})));
+        world.client().create(
+            resources::config_maps, "default",
+            config_map("c" + std::to_string(i), "v", Json::object({{"half", i % 2 ? "a" : "b"}})));
     const Answer deleted = world.ask("DELETE", config_maps("?labelSelector=half%3Da"));
     EXPECT_EQ(deleted.status, 200);
     EXPECT_EQ(deleted.json["items"].size(), 75u);
@@ -173,8 +192,9 @@ TEST(Crud, GivenACollectionWhenDeletedBySelectorThenOnlyThatGoes) {
 
 TEST(Crud, GivenYamlThenItIsReadAndWritten) {
     World world;
-    const Answer created = world.ask("POST", config_maps(), "metadata:\n  name: from-yaml\ndata:\n  key: \"1\"\n",
-                                     {{"Content-Type", "application/yaml"}, {"Accept", "application/yaml"}});
+    const Answer created =
+        world.ask("POST", config_maps(), "metadata:\n  name: from-yaml\ndata:\n  key: \"1\"\n",
+                  {{"Content-Type", "application/yaml"}, {"Accept", "application/yaml"}});
     EXPECT_EQ(created.status, 201) << created.text;
     EXPECT_NE(created.text.find("kind: ConfigMap"), std::string::npos);
 }
@@ -186,6 +206,50 @@ TEST(Crud, GivenARestartThenEverythingIsStillThere) {
     world.restart();
     EXPECT_EQ(world.ask("GET", config_maps("/a")).text, created.text);
     EXPECT_EQ(world.ask("GET", "/api/v1/namespaces").json["items"], before);
+}
+
+TEST(Crud, GivenAnEventThenItHangsOnALeaseThatOthersOfTheMinuteShare) {
+    World world;
+    const std::string events = "/api/v1/namespaces/default/events";
+    for (const char* name : {"e1", "e2"}) {
+        Json event = Json::object({{"metadata", Json::object({{"name", name}})}});
+        event.set("involvedObject", Json::object({{"kind", "Pod"}, {"namespace", "default"}}));
+        const Answer made = world.ask("POST", events, event.dump());
+        ASSERT_EQ(made.status, 201) << made.text;
+    }
+    store::RangeRequest request;
+    request.key = "/registry/events/default/";
+    request.range_end = must(store::prefix_end(request.key));
+    const auto stored = must(world.store().range(request)).values;
+    ASSERT_EQ(stored.size(), 2u);
+    EXPECT_NE(stored[0].lease, 0);
+    EXPECT_EQ(stored[0].lease, stored[1].lease);
+    must(world.store().revoke(stored[0].lease));
+    EXPECT_EQ(world.ask("GET", events).json["items"].size(), 0u);
+}
+
+TEST(Crud, GivenAStoredValueThenItHoldsNoResourceVersion) {
+    World world;
+    world.ask("POST", config_maps(), config_map("a").dump());
+    world.ask("PATCH", config_maps("/a"), R"({"data":{"key":"w"}})");
+    store::RangeRequest request;
+    request.key = "/registry/configmaps/default/a";
+    const auto stored = must(world.store().range(request)).values;
+    ASSERT_EQ(stored.size(), 1u);
+    EXPECT_TRUE(
+        stored[0].value->starts_with(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{)"));
+    EXPECT_EQ(stored[0].value->find("resourceVersion"), std::string::npos);
+}
+
+TEST(Crud, GivenAShortIntervalThenTheStoresHistoryIsCompacted) {
+    ApiServerOptions options;
+    options.compaction_interval = std::chrono::milliseconds(20);
+    World world(options);
+    world.ask("POST", config_maps(), config_map("a").dump());
+    // Every request gives the loop a turn; the second tick compacts what the first one saw.
+    for (int turn = 0; turn < 20000 && world.store().compacted_revision() == 0; ++turn)
+        ASSERT_EQ(world.ask("GET", config_maps("/a")).status, 200);
+    EXPECT_GT(world.store().compacted_revision(), 0);
 }
 
 } // namespace

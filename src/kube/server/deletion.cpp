@@ -1,5 +1,5 @@
-// Deletion: at once, or gracefully, or only marked while finalizers are left (Kubernetes API conventions,
-// "Graceful deletion" and "Finalizers").
+// Deletion: at once, or gracefully, or only marked while finalizers are left (Kubernetes API
+// conventions, "Graceful deletion" and "Finalizers").
 
 #include <algorithm>
 
@@ -23,16 +23,21 @@ bool holds(const Json& list, std::string_view text) {
     return false;
 }
 
-Outcome<> check_request(const Target& target, const DeleteRequest& request, const CachedObject& current) {
+Outcome<> check_request(const Target& target, const DeleteRequest& request,
+                        const CachedObject& current) {
     const api::Resource resource = resource_of(*target.kind);
     if (!request.uid.empty() && request.uid != current.uid())
-        return refuse(conflict(resource, current.name(),
-                               fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                                           request.uid, current.uid())));
-    if (!request.resource_version.empty() && NEED(parse_revision(request.resource_version)) != current.revision())
-        return refuse(conflict(resource, current.name(),
-                               fmt::format("Precondition failed: ResourceVersion in precondition: {}, ResourceVersion "
-                                           "in object meta: {}", request.resource_version, current.revision())));
+        return refuse(conflict(
+            resource, current.name(),
+            fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                        request.uid, current.uid())));
+    if (!request.resource_version.empty() &&
+        NEED(parse_revision(request.resource_version)) != current.revision())
+        return refuse(conflict(
+            resource, current.name(),
+            fmt::format("Precondition failed: ResourceVersion in precondition: {}, ResourceVersion "
+                        "in object meta: {}",
+                        request.resource_version, current.revision())));
     const bool immortal = current.name() == "default" || current.name() == "kube-system" ||
                           current.name() == "kube-public";
     if (is_kind(*target.kind, resources::namespaces) && immortal)
@@ -55,8 +60,11 @@ Json finalizers_for(const Json& existing, const std::string& policy) {
 /// Seconds that the node has to end the pod; 0 when no node runs it.
 int64_t grace_of(const Json& pod, const DeleteRequest& request) {
     const std::string_view phase = pod.at({"status", "phase"}).as_string();
-    if (pod.at({"spec", "nodeName"}).as_string().empty() || phase == "Failed" || phase == "Succeeded") return 0;
-    return request.grace_period_seconds.value_or(pod.at({"spec", "terminationGracePeriodSeconds"}).as_int(30));
+    if (pod.at({"spec", "nodeName"}).as_string().empty() || phase == "Failed" ||
+        phase == "Succeeded")
+        return 0;
+    return request.grace_period_seconds.value_or(
+        pod.at({"spec", "terminationGracePeriodSeconds"}).as_int(30));
 }
 
 /// Sets deletionTimestamp and grace on a pod. False when its deletion stands as it is.
@@ -81,9 +89,12 @@ void mark(Core& core, const api::Kind& kind, Json& object) {
     Json& metadata = *object.find_mutable("metadata");
     if (metadata["deletionTimestamp"].is_string()) return;
     metadata.set("deletionTimestamp", format_time(core.now()));
-    if (is_kind(kind, resources::namespaces)) object.set_path({"status", "phase"}, "Terminating");
-    else metadata.set("deletionGracePeriodSeconds", 0);
-    if (metadata["generation"].is_int()) metadata.set("generation", metadata["generation"].as_int() + 1);
+    if (is_kind(kind, resources::namespaces))
+        object.set_path({"status", "phase"}, "Terminating");
+    else
+        metadata.set("deletionGracePeriodSeconds", 0);
+    if (metadata["generation"].is_int())
+        metadata.set("generation", metadata["generation"].as_int() + 1);
 }
 
 Outcome<Decision> decide_deletion(Core& core, const Target& target, const DeleteRequest& request,
@@ -98,8 +109,10 @@ Outcome<Decision> decide_deletion(Core& core, const Target& target, const Delete
     decision.object = old;
     Json& metadata = *decision.object.find_mutable("metadata");
     Json finalizers = finalizers_for(metadata["finalizers"], request.propagation_policy);
-    if (finalizers.empty()) metadata.erase("finalizers");
-    else metadata.set("finalizers", std::move(finalizers));
+    if (finalizers.empty())
+        metadata.erase("finalizers");
+    else
+        metadata.set("finalizers", std::move(finalizers));
 
     const bool pod = is_kind(kind, resources::pods);
     if (pod && !mark_pod(core, request, decision.object)) return decision; // keep
@@ -143,7 +156,9 @@ struct CollectionDeletion : std::enable_shared_from_this<CollectionDeletion> {
             context->target.ns = object->ns();
             context->target.name = object->name();
             delete_object(core, std::move(context), request,
-                          [self = shared_from_this()](Outcome<Written> written) { self->ended(std::move(written)); });
+                          [self = shared_from_this()](Outcome<Written> written) {
+                              self->ended(std::move(written));
+                          });
         }
     }
 
@@ -152,8 +167,10 @@ struct CollectionDeletion : std::enable_shared_from_this<CollectionDeletion> {
         {
             std::lock_guard lock(mutex);
             --under_way;
-            if (written) answers.push_back(written->json);
-            else if (written.error().reason != "NotFound" && !failure) failure = std::move(written.error());
+            if (written)
+                answers.push_back(written->json);
+            else if (written.error().reason != "NotFound" && !failure)
+                failure = std::move(written.error());
             last = under_way == 0 && (failure || next == objects.size());
         }
         if (!last) {
@@ -163,8 +180,10 @@ struct CollectionDeletion : std::enable_shared_from_this<CollectionDeletion> {
             if (!failure) failure = unavailable("the server is busy; try again");
             if (under_way != 0) return;
         }
-        if (failure) done(refuse(std::move(*failure)));
-        else done(std::move(answers));
+        if (failure)
+            done(refuse(std::move(*failure)));
+        else
+            done(std::move(answers));
     }
 };
 
@@ -182,7 +201,8 @@ void delete_object(Core& core, WriteContextPointer context, DeleteRequest reques
         std::move(done));
 }
 
-void delete_collection(Core& core, WriteContextPointer context, DeleteRequest request, ListQuery query,
+void delete_collection(Core& core, WriteContextPointer context, DeleteRequest request,
+                       ListQuery query,
                        std::function<void(Outcome<std::vector<SharedBytes>>)> done) {
     auto listing = list_objects(core, context->target, query);
     if (!listing) return done(refuse(listing.error()));

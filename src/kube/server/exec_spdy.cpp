@@ -1,6 +1,6 @@
-// exec over SPDY/3.1: one stream for each of error, stdin, stdout, stderr and resize, told by the header
-// "streamtype" (Kubernetes remotecommand protocol v4; v5 is the same over SPDY). The command starts when
-// all of them are open.
+// exec over SPDY/3.1: one stream for each of error, stdin, stdout, stderr and resize, told by the
+// header "streamtype" (Kubernetes remotecommand protocol v4; v5 is the same over SPDY). The command
+// starts when all of them are open.
 
 #include <mutex>
 
@@ -19,8 +19,10 @@ using StreamPointer = std::shared_ptr<net::SpdyStream>;
 
 class SpdyExec final : public ExecStreams, public std::enable_shared_from_this<SpdyExec> {
 public:
-    SpdyExec(NodeConnector& connector, io::EventLoop& loop, ContainerTarget target, ExecOptions options)
-        : connector_(connector), loop_(loop), target_(std::move(target)), options_(std::move(options)) {}
+    SpdyExec(NodeConnector& connector, io::EventLoop& loop, ContainerTarget target,
+             ExecOptions options)
+        : connector_(connector), loop_(loop), target_(std::move(target)),
+          options_(std::move(options)) {}
 
     void begin(const std::shared_ptr<net::ByteStream>& stream) {
         auto self = shared_from_this();
@@ -44,17 +46,29 @@ public:
             gone = closed_;
         }
         if (gone) return loop_.post([self = shared_from_this()] { self->tell_closed(); });
-        if (stdin_) stdin_->set_handlers({[shared](std::string_view bytes) { if (shared->on_stdin) shared->on_stdin(bytes); },
-                                          [shared] { if (shared->on_stdin_end) shared->on_stdin_end(); }, {}});
-        if (resize_) resize_->set_handlers({[shared](std::string_view bytes) { resize(*shared, bytes); }, {}, {}});
+        if (stdin_)
+            stdin_->set_handlers({[shared](std::string_view bytes) {
+                                      if (shared->on_stdin) shared->on_stdin(bytes);
+                                  },
+                                  [shared] {
+                                      if (shared->on_stdin_end) shared->on_stdin_end();
+                                  },
+                                  {}});
+        if (resize_)
+            resize_->set_handlers(
+                {[shared](std::string_view bytes) { resize(*shared, bytes); }, {}, {}});
     }
     bool write_stdout(std::string bytes) override { return stdout_ && stdout_->write(bytes); }
     bool write_stderr(std::string bytes) override { return stderr_ && stderr_->write(bytes); }
     size_t queued_bytes() const override {
         return (stdout_ ? stdout_->queued_bytes() : 0) + (stderr_ ? stderr_->queued_bytes() : 0);
     }
-    void pause_stdin() override { if (stdin_) stdin_->pause_reading(); }
-    void resume_stdin() override { if (stdin_) stdin_->resume_reading(); }
+    void pause_stdin() override {
+        if (stdin_) stdin_->pause_reading();
+    }
+    void resume_stdin() override {
+        if (stdin_) stdin_->resume_reading();
+    }
     void exit(int status) override { end(exit_status(status)); }
     void fail(Error error) override { end(from_error(error).to_status()); }
 
@@ -71,7 +85,8 @@ private:
                                                      : nullptr;
             if (!slot || *slot || started_) return stream->reset();
             *slot = std::move(stream);
-            const bool complete = error_ && (stdin_ || !options_.stdin_open) && (stdout_ || !options_.stdout_open) &&
+            const bool complete = error_ && (stdin_ || !options_.stdin_open) &&
+                                  (stdout_ || !options_.stdout_open) &&
                                   (stderr_ || !options_.stderr_open) && (resize_ || !options_.tty);
             if (!complete) return;
             started_ = true;
@@ -145,19 +160,22 @@ private:
 
 std::string choose_protocol(const net::Request& request) {
     for (std::string_view wanted : {"v5.channel.k8s.io", "v4.channel.k8s.io"})
-        if (request.headers.has_token("X-Stream-Protocol-Version", wanted)) return std::string(wanted);
+        if (request.headers.has_token("X-Stream-Protocol-Version", wanted))
+            return std::string(wanted);
     return {};
 }
 
 } // namespace
 
-Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop, const std::shared_ptr<net::Exchange>& exchange,
+Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop,
+                         const std::shared_ptr<net::Exchange>& exchange,
                          const ContainerTarget& target, const ExecOptions& options) {
     const std::string protocol = choose_protocol(exchange->request());
     if (protocol.empty()) {
-        Failure failure = forbidden(api::resources::pods, target.pod,
-                                    "unable to negotiate the stream protocol: offer v4.channel.k8s.io or "
-                                    "v5.channel.k8s.io");
+        Failure failure =
+            forbidden(api::resources::pods, target.pod,
+                      "unable to negotiate the stream protocol: offer v4.channel.k8s.io or "
+                      "v5.channel.k8s.io");
         return refuse(std::move(failure));
     }
     auto stream = exchange->upgrade(101, {{"Connection", "Upgrade"},

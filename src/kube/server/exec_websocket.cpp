@@ -10,8 +10,14 @@ namespace cloudlet::kube::server {
 
 namespace {
 
-enum Channel : unsigned char { stdin_channel = 0, stdout_channel = 1, stderr_channel = 2, error_channel = 3,
-                               resize_channel = 4, close_channel = 255 };
+enum Channel : unsigned char {
+    stdin_channel = 0,
+    stdout_channel = 1,
+    stderr_channel = 2,
+    error_channel = 3,
+    resize_channel = 4,
+    close_channel = 255
+};
 
 class WebSocketExec final : public ExecStreams {
 public:
@@ -19,10 +25,11 @@ public:
 
     void set_handlers(ExecHandlers handlers) override {
         auto shared = std::make_shared<ExecHandlers>(std::move(handlers));
-        socket_->set_handlers({[shared](net::Opcode, std::string message) { dispatch(*shared, message); },
-                               [shared](uint16_t, std::string) {
-                                   if (shared->on_close) shared->on_close();
-                               }});
+        socket_->set_handlers(
+            {[shared](net::Opcode, std::string message) { dispatch(*shared, message); },
+             [shared](uint16_t, std::string) {
+                 if (shared->on_close) shared->on_close();
+             }});
     }
     bool write_stdout(std::string bytes) override { return send(stdout_channel, bytes); }
     bool write_stderr(std::string bytes) override { return send(stderr_channel, bytes); }
@@ -34,7 +41,10 @@ public:
 
     /// Tells the client that the connection stands, as kube-apiserver does.
     void greet(const ExecOptions& options) {
-        send(options.stdout_open ? stdout_channel : options.stderr_open ? stderr_channel : error_channel, {});
+        send(options.stdout_open   ? stdout_channel
+             : options.stderr_open ? stderr_channel
+                                   : error_channel,
+             {});
     }
 
 private:
@@ -53,8 +63,10 @@ private:
         if (message.empty()) return;
         const auto channel = static_cast<unsigned char>(message.front());
         message.remove_prefix(1);
-        if (channel == stdin_channel && handlers.on_stdin && !message.empty()) handlers.on_stdin(message);
-        if (channel == close_channel && handlers.on_stdin_end && message == std::string_view("\0", 1))
+        if (channel == stdin_channel && handlers.on_stdin && !message.empty())
+            handlers.on_stdin(message);
+        if (channel == close_channel && handlers.on_stdin_end &&
+            message == std::string_view("\0", 1))
             handlers.on_stdin_end();
         if (channel != resize_channel || !handlers.on_resize) return;
         auto size = codec::parse_json(message);
@@ -69,7 +81,8 @@ private:
 
 } // namespace
 
-Outcome<> exec_over_websocket(NodeConnector& connector, const std::shared_ptr<net::Exchange>& exchange,
+Outcome<> exec_over_websocket(NodeConnector& connector,
+                              const std::shared_ptr<net::Exchange>& exchange,
                               const ContainerTarget& target, const ExecOptions& options) {
     auto socket = net::accept_websocket(*exchange, {"v5.channel.k8s.io", "v4.channel.k8s.io"});
     if (!socket) return refuse(from_error(socket.error()));

@@ -1,6 +1,7 @@
 #pragma once
-// What goes wrong in a request, as Kubernetes tells it: a metav1.Status with code, reason and details
-// (k8s.io/apimachinery api/errors). client-go decides by reason and details, so they are exact.
+// What goes wrong in a request, as Kubernetes tells it: a metav1.Status with code, reason and
+// details (k8s.io/apimachinery api/errors). client-go decides by reason and details, so they are
+// exact.
 
 #include <string>
 #include <string_view>
@@ -55,8 +56,10 @@ Failure conflict(const api::Resource& resource, std::string_view name, std::stri
 /// The conflict of a changed resourceVersion.
 Failure modified(const api::Resource& resource, std::string_view name);
 Failure forbidden(const api::Resource& resource, std::string_view name, std::string_view why);
-Failure invalid(const api::Kind& kind, std::string_view name, const std::vector<api::FieldError>& errors);
-Failure method_not_allowed(std::string message = "the server does not allow this method on the requested resource");
+Failure invalid(const api::Kind& kind, std::string_view name,
+                const std::vector<api::FieldError>& errors);
+Failure method_not_allowed(
+    std::string message = "the server does not allow this method on the requested resource");
 Failure not_acceptable(std::string message);
 Failure unsupported_media_type(std::string message);
 Failure too_large(std::string message);

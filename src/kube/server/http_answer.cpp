@@ -36,9 +36,11 @@ Json list_as(const api::Kind& kind, const EventStyle& style, const Listing& list
         if (auto parsed = codec::parse_json(*object->json())) objects.push_back(std::move(*parsed));
     const Representation& representation = style.representation;
     if (representation.form == Representation::Form::table)
-        return api::make_table(kind, objects, listing.metadata(), {style.include, representation.version, now});
+        return api::make_table(kind, objects, listing.metadata(),
+                               {style.include, representation.version, now});
     Json items = Json::array();
-    for (const Json& object : objects) items.push_back(api::partial_metadata(object, representation.version));
+    for (const Json& object : objects)
+        items.push_back(api::partial_metadata(object, representation.version));
     return Json::object({{"kind", "PartialObjectMetadataList"},
                          {"apiVersion", "meta.k8s.io/" + representation.version},
                          {"metadata", listing.metadata()},
@@ -48,15 +50,19 @@ Json list_as(const api::Kind& kind, const EventStyle& style, const Listing& list
 } // namespace
 
 net::Response failure_response(const Failure& failure) {
-    net::Response response{failure.code, plain_headers("application/json"), failure.to_status().dump(), {}};
+    net::Response response{
+        failure.code, plain_headers("application/json"), failure.to_status().dump(), {}};
     if (failure.retry_after_seconds > 0)
         response.headers.set("Retry-After", std::to_string(failure.retry_after_seconds));
     return response;
 }
 
-void answer_failure(net::Exchange& exchange, const Failure& failure) { exchange.respond(failure_response(failure)); }
+void answer_failure(net::Exchange& exchange, const Failure& failure) {
+    exchange.respond(failure_response(failure));
+}
 
-void answer_json(net::Exchange& exchange, int status, const Json& json, const std::vector<std::string>& warnings) {
+void answer_json(net::Exchange& exchange, int status, const Json& json,
+                 const std::vector<std::string>& warnings) {
     net::Response response{status, plain_headers("application/json"), json.dump(), {}};
     add_warnings(response.headers, warnings);
     exchange.respond(std::move(response));
@@ -68,19 +74,22 @@ void answer_text(net::Exchange& exchange, int status, std::string text) {
     exchange.respond(std::move(response));
 }
 
-void answer_object(net::Exchange& exchange, int status, const api::Kind& kind, const EventStyle& style,
-                   const SharedBytes& json, WallTime now, const std::vector<std::string>& warnings) {
+void answer_object(net::Exchange& exchange, int status, const api::Kind& kind,
+                   const EventStyle& style, const SharedBytes& json, WallTime now,
+                   const std::vector<std::string>& warnings) {
     net::Response response{status, plain_headers(style.representation.content_type()), {}, {}};
     add_warnings(response.headers, warnings);
     const bool plain = style.representation.form == Representation::Form::object;
-    if (plain && !style.representation.yaml) response.shared_body = json;
-    else response.body = encode_object(kind, style, *json, now, true);
+    if (plain && !style.representation.yaml)
+        response.shared_body = json;
+    else
+        response.body = encode_object(kind, style, *json, now, true);
     if (style.representation.yaml) response.body = as_yaml(std::move(response.body));
     exchange.respond(std::move(response));
 }
 
-void answer_list(net::Exchange& exchange, const api::Kind& kind, const EventStyle& style, const Listing& listing,
-                 WallTime now) {
+void answer_list(net::Exchange& exchange, const api::Kind& kind, const EventStyle& style,
+                 const Listing& listing, WallTime now) {
     const bool plain = style.representation.form == Representation::Form::object;
     net::Response response{200, plain_headers(style.representation.content_type()), {}, {}};
     response.body = plain ? encode_list(kind, listing) : list_as(kind, style, listing, now).dump();

@@ -38,21 +38,24 @@ std::optional<PatchKind> patch_kind(BodyType type) {
 /// Body and its type. A delete may come without one.
 Outcome<std::pair<Body, BodyType>> read_body(const net::Request& request, Verb verb) {
     const bool is_patch = verb == Verb::patch;
-    const BodyType type = NEED(body_type(request.headers.get("Content-Type"), request.body, is_patch));
+    const BodyType type =
+        NEED(body_type(request.headers.get("Content-Type"), request.body, is_patch));
     if (request.body.empty() && (verb == Verb::remove || verb == Verb::remove_collection))
         return std::pair(Body{Json::object(), {}}, type);
     return std::pair(NEED(decode_body(request.body, type)), type);
 }
 
-WriteDone answer_written(Core& core, const ExchangePointer& exchange, const WriteContextPointer& context,
-                         const EventStyle& style, int status) {
+WriteDone answer_written(Core& core, const ExchangePointer& exchange,
+                         const WriteContextPointer& context, const EventStyle& style, int status) {
     return [&core, exchange, context, style, status](Outcome<Written> written) {
         if (!written) return answer_failure(*exchange, written.error());
-        answer_object(*exchange, status, *context->target.kind, style, written->json, core.now(), context->warnings);
+        answer_object(*exchange, status, *context->target.kind, style, written->json, core.now(),
+                      context->warnings);
     };
 }
 
-JsonDone answer_computed(const ExchangePointer& exchange, const WriteContextPointer& context, int status) {
+JsonDone answer_computed(const ExchangePointer& exchange, const WriteContextPointer& context,
+                         int status) {
     return [exchange, context, status](Outcome<Json> json) {
         if (!json) return answer_failure(*exchange, json.error());
         answer_json(*exchange, status, *json, context->warnings);
@@ -61,7 +64,8 @@ JsonDone answer_computed(const ExchangePointer& exchange, const WriteContextPoin
 
 /// Kinds whose deletion answers with the object, as kube-apiserver's registries are set up.
 bool shows_deleted(const api::Kind& kind) {
-    return kind.group.empty() && (kind.plural == "pods" || kind.plural == "services" || kind.plural == "serviceaccounts");
+    return kind.group.empty() &&
+           (kind.plural == "pods" || kind.plural == "services" || kind.plural == "serviceaccounts");
 }
 
 } // namespace
@@ -81,7 +85,8 @@ Outcome<> HttpApi::dispatch(const ExchangePointer& exchange) {
         return paths_.answer(*exchange);
     }
     auto target = resolve(core_.kinds, request);
-    if (!target && identity.is_service_account()) NEED(authorize_path(identity, request.method, request.path));
+    if (!target && identity.is_service_account())
+        NEED(authorize_path(identity, request.method, request.path));
     if (!target) return refuse(std::move(target.error()));
     NEED(authorize(identity, *target));
     return serve(exchange, *target);
@@ -97,7 +102,9 @@ bool HttpApi::handle_inline(const ExchangePointer& exchange) {
     auto target = resolve(core_.kinds, request);
     if (!target || target->verb != Verb::get || target->subresource) return false;
     auto style = style_of(request);
-    if (!style || style->representation.form != Representation::Form::object || style->representation.yaml) return false;
+    if (!style || style->representation.form != Representation::Form::object ||
+        style->representation.yaml)
+        return false;
     if (!authorize(**identity, *target)) return false;
     auto object = read_object(core_, *target, request.query.get("resourceVersion"));
     if (!object) return false;
@@ -106,7 +113,8 @@ bool HttpApi::handle_inline(const ExchangePointer& exchange) {
 }
 
 Outcome<> HttpApi::serve(const ExchangePointer& exchange, const Target& target) {
-    if (target.subresource && target.subresource->name != "status") return serve_subresource(exchange, target);
+    if (target.subresource && target.subresource->name != "status")
+        return serve_subresource(exchange, target);
     switch (target.verb) {
     case Verb::get:
     case Verb::list:
@@ -120,7 +128,8 @@ Outcome<> HttpApi::serve(const ExchangePointer& exchange, const Target& target) 
     return serve_delete(exchange, target);
 }
 
-Outcome<> HttpApi::serve_read(const ExchangePointer& exchange, const Target& target, const EventStyle& style) {
+Outcome<> HttpApi::serve_read(const ExchangePointer& exchange, const Target& target,
+                              const EventStyle& style) {
     const net::Query& query = exchange->request().query;
     if (target.verb == Verb::get) {
         const ObjectPointer object = NEED(read_object(core_, target, query.get("resourceVersion")));
@@ -132,7 +141,8 @@ Outcome<> HttpApi::serve_read(const ExchangePointer& exchange, const Target& tar
         serve_watch(hub_, exchange, target, std::move(list), style);
         return {};
     }
-    answer_list(*exchange, *target.kind, style, NEED(list_objects(core_, target, list)), core_.now());
+    answer_list(*exchange, *target.kind, style, NEED(list_objects(core_, target, list)),
+                core_.now());
     return {};
 }
 
@@ -142,14 +152,17 @@ Outcome<> HttpApi::serve_write(const ExchangePointer& exchange, const Target& ta
     auto context = NEED(write_context(request, target));
     auto [body, type] = NEED(read_body(request, target.verb));
     if (const auto patch = patch_kind(type)) {
-        patch_object(core_, context, *patch, std::move(body.value), answer_written(core_, exchange, context, style, 200));
+        patch_object(core_, context, *patch, std::move(body.value),
+                     answer_written(core_, exchange, context, style, 200));
         return {};
     }
     NEED(conform(*target.kind, body, context->options.field_validation, context->warnings));
     const int status = target.verb == Verb::create ? 201 : 200;
     auto done = answer_written(core_, exchange, context, style, status);
-    if (target.verb == Verb::create) create_object(core_, context, std::move(body.value), std::move(done));
-    else update_object(core_, context, std::move(body.value), std::move(done));
+    if (target.verb == Verb::create)
+        create_object(core_, context, std::move(body.value), std::move(done));
+    else
+        update_object(core_, context, std::move(body.value), std::move(done));
     return {};
 }
 
@@ -161,24 +174,31 @@ Outcome<> HttpApi::serve_delete(const ExchangePointer& exchange, const Target& t
     DeleteRequest deletion = NEED(read_delete_request(body.value, request.query));
     if (target.verb == Verb::remove_collection) {
         ListQuery list = NEED(read_list_query(*target.kind, request.query, false));
-        delete_collection(core_, context, std::move(deletion), std::move(list),
-                          [exchange, target](Outcome<std::vector<SharedBytes>> deleted) {
-            if (!deleted) return answer_failure(*exchange, deleted.error());
-            std::string text = fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{}},"items":[)",
-                                           target.kind->list_kind(), target.kind->group_version());
-            for (size_t i = 0; i < deleted->size(); ++i) text.append(i ? "," : "").append(*(*deleted)[i]);
-            exchange->respond({200, {{"Content-Type", "application/json"}}, text + "]}", {}});
-        });
+        delete_collection(
+            core_, context, std::move(deletion), std::move(list),
+            [exchange, target](Outcome<std::vector<SharedBytes>> deleted) {
+                if (!deleted) return answer_failure(*exchange, deleted.error());
+                std::string text =
+                    fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":{{}},"items":[)",
+                                target.kind->list_kind(), target.kind->group_version());
+                for (size_t i = 0; i < deleted->size(); ++i)
+                    text.append(i ? "," : "").append(*(*deleted)[i]);
+                exchange->respond({200, {{"Content-Type", "application/json"}}, text + "]}", {}});
+            });
         return {};
     }
     const int kept = deletion.propagation_policy == "Foreground" ? 202 : 200;
-    delete_object(core_, context, std::move(deletion), [this, exchange, context, style, kept](Outcome<Written> written) {
-        const Target& what = context->target;
-        if (!written) return answer_failure(*exchange, written.error());
-        if (written->removed && !shows_deleted(*what.kind))
-            return answer_json(*exchange, 200, success_status(resource_of(*what.kind), what.name, written->object->uid()));
-        answer_object(*exchange, written->removed ? 200 : kept, *what.kind, style, written->json, core_.now());
-    });
+    delete_object(core_, context, std::move(deletion),
+                  [this, exchange, context, style, kept](Outcome<Written> written) {
+                      const Target& what = context->target;
+                      if (!written) return answer_failure(*exchange, written.error());
+                      if (written->removed && !shows_deleted(*what.kind))
+                          return answer_json(*exchange, 200,
+                                             success_status(resource_of(*what.kind), what.name,
+                                                            written->object->uid()));
+                      answer_object(*exchange, written->removed ? 200 : kept, *what.kind, style,
+                                    written->json, core_.now());
+                  });
     return {};
 }
 
@@ -191,7 +211,8 @@ Outcome<> HttpApi::serve_subresource(const ExchangePointer& exchange, const Targ
         auto context = NEED(write_context(exchange->request(), target));
         Body body = NEED(read_body(exchange->request(), target.verb)).first;
         NEED(conform(*target.kind, body, context->options.field_validation, context->warnings));
-        finalize_namespace(core_, context, std::move(body.value), answer_written(core_, exchange, context, {}, 200));
+        finalize_namespace(core_, context, std::move(body.value),
+                           answer_written(core_, exchange, context, {}, 200));
         return {};
     }
     if (target.verb == Verb::create) return serve_post(exchange, target);
@@ -206,8 +227,11 @@ Outcome<> HttpApi::serve_scale(const ExchangePointer& exchange, const Target& ta
     auto context = NEED(write_context(exchange->request(), target));
     auto [body, type] = NEED(read_body(exchange->request(), target.verb));
     const auto patch = patch_kind(type);
-    if (!patch) NEED(conform(*target.subresource, body, context->options.field_validation, context->warnings));
-    write_scale(core_, context, std::move(body.value), patch, answer_computed(exchange, context, 200));
+    if (!patch)
+        NEED(conform(*target.subresource, body, context->options.field_validation,
+                     context->warnings));
+    write_scale(core_, context, std::move(body.value), patch,
+                answer_computed(exchange, context, 200));
     return {};
 }
 
@@ -217,10 +241,14 @@ Outcome<> HttpApi::serve_post(const ExchangePointer& exchange, const Target& tar
     Body body = NEED(read_body(exchange->request(), target.verb)).first;
     NEED(conform(*target.subresource, body, context->options.field_validation, context->warnings));
     JsonDone done = answer_computed(exchange, context, 201);
-    if (name == "binding") bind_pod(core_, context, std::move(body.value), std::move(done));
-    else if (name == "eviction") evict_pod(core_, context, std::move(body.value), std::move(done));
-    else if (name == "token") done(request_token(core_, target, std::move(body.value)));
-    else return refuse(method_not_allowed());
+    if (name == "binding")
+        bind_pod(core_, context, std::move(body.value), std::move(done));
+    else if (name == "eviction")
+        evict_pod(core_, context, std::move(body.value), std::move(done));
+    else if (name == "token")
+        done(request_token(core_, target, std::move(body.value)));
+    else
+        return refuse(method_not_allowed());
     return {};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// The HTTP face: one function that reads as the way of a request, and the paths that are no resources.
+// The HTTP face: one function that reads as the way of a request, and the paths that are no
+// resources.
 
 #include <map>
 #include <memory>
@@ -37,7 +38,8 @@ private:
 
 class HttpApi {
 public:
-    HttpApi(Core& core, std::shared_ptr<WatchHub> hub) : core_(core), hub_(std::move(hub)), paths_(core) {}
+    HttpApi(Core& core, std::shared_ptr<WatchHub> hub)
+        : core_(core), hub_(std::move(hub)), paths_(core) {}
 
     /// A request on a worker.
     void handle(const ExchangePointer& exchange);
@@ -48,7 +50,8 @@ private:
     Outcome<> dispatch(const ExchangePointer& exchange);
     Outcome<> serve(const ExchangePointer& exchange, const Target& target);
     Outcome<> serve_subresource(const ExchangePointer& exchange, const Target& target);
-    Outcome<> serve_read(const ExchangePointer& exchange, const Target& target, const EventStyle& style);
+    Outcome<> serve_read(const ExchangePointer& exchange, const Target& target,
+                         const EventStyle& style);
     Outcome<> serve_write(const ExchangePointer& exchange, const Target& target);
     Outcome<> serve_delete(const ExchangePointer& exchange, const Target& target);
     Outcome<> serve_scale(const ExchangePointer& exchange, const Target& target);

@@ -12,13 +12,15 @@ namespace cloudlet::kube::server {
 
 namespace {
 
-constexpr size_t initial_burst = size_t{1} << 20;   // bytes in flight while the initial state is sent
+constexpr size_t initial_burst = size_t{1} << 20; // bytes in flight while the initial state is sent
 constexpr size_t initial_refill = size_t{256} << 10;
 
 /// Between 30 and 60 minutes, so that clients that connected together do not come back together.
 int64_t default_timeout_seconds() {
     const std::string bytes = secure_random_bytes(2);
-    return 1800 + (static_cast<unsigned char>(bytes[0]) << 8 | static_cast<unsigned char>(bytes[1])) % 1800;
+    return 1800 +
+           (static_cast<unsigned char>(bytes[0]) << 8 | static_cast<unsigned char>(bytes[1])) %
+               1800;
 }
 
 class HttpWatcher final : public Watcher, public std::enable_shared_from_this<HttpWatcher> {
@@ -66,20 +68,29 @@ private:
 void HttpWatcher::begin(const ListQuery& query) {
     Core& core = hub_->core();
     auto self = shared_from_this();
-    exchange_->start_stream(200, {{"Content-Type", "application/json"}, {"Cache-Control", "no-cache, private"}});
+    exchange_->start_stream(
+        200, {{"Content-Type", "application/json"}, {"Cache-Control", "no-cache, private"}});
     // The exchange keeps the watcher alive until it is over.
     exchange_->on_close([self] { self->drop(); });
     bookmarks_ = query.bookmarks;
-    const int64_t seconds = query.timeout_seconds > 0 ? query.timeout_seconds : default_timeout_seconds();
-    timeout_ = core.options.loop->after(std::chrono::seconds(seconds), [self] { self->time_is_up(); });
-    if (bookmarks_) bookmark_ = core.options.loop->after(core.options.bookmark_interval, [self] { self->bookmark(); });
+    const int64_t seconds =
+        query.timeout_seconds > 0 ? query.timeout_seconds : default_timeout_seconds();
+    timeout_ =
+        core.options.loop->after(std::chrono::seconds(seconds), [self] { self->time_is_up(); });
+    if (bookmarks_)
+        bookmark_ =
+            core.options.loop->after(core.options.bookmark_interval, [self] { self->bookmark(); });
 
     const auto wanted = parse_revision(query.resource_version);
     const bool from_now = query.match == "NotOlderThan" && !query.send_initial_events;
     if (wanted && *wanted > core.cache.revision())
-        return fail(timeout(fmt::format("Too large resource version: {}, current: {}", *wanted, core.cache.revision()), 1));
-    if (query.send_initial_events || (!from_now && *wanted == 0)) add_initial_state(query);
-    else seen = *wanted > 0 ? *wanted : core.cache.revision();
+        return fail(timeout(fmt::format("Too large resource version: {}, current: {}", *wanted,
+                                        core.cache.revision()),
+                            1));
+    if (query.send_initial_events || (!from_now && *wanted == 0))
+        add_initial_state(query);
+    else
+        seen = *wanted > 0 ? *wanted : core.cache.revision();
     hub_->add(self);
 }
 
@@ -94,19 +105,22 @@ void HttpWatcher::add_initial_state(const ListQuery& query) {
     initial_ = std::move(selected.objects);
     send_initial();
     if (query.send_initial_events && query.bookmarks)
-        push(share(encode_bookmark(collection.kind(), style_, seen, BookmarkKind::initial_events_end)));
+        push(share(
+            encode_bookmark(collection.kind(), style_, seen, BookmarkKind::initial_events_end)));
 }
 
 void HttpWatcher::send_initial() {
     while (!over_ && initial_sent_ < initial_.size() && exchange_->queued_bytes() < initial_burst) {
         const ObjectPointer object = std::exchange(initial_[initial_sent_++], nullptr);
         const bool columns = std::exchange(first_, false);
-        exchange_->write(encode_event(EventType::added, encode_object(collection.kind(), style_, *object->json(),
-                                                                      hub_->core().now(), columns)));
+        exchange_->write(
+            encode_event(EventType::added, encode_object(collection.kind(), style_, *object->json(),
+                                                         hub_->core().now(), columns)));
     }
     if (over_) return;
     if (initial_sent_ < initial_.size())
-        return exchange_->when_drained(initial_refill, [self = shared_from_this()] { self->send_initial(); });
+        return exchange_->when_drained(initial_refill,
+                                       [self = shared_from_this()] { self->send_initial(); });
     initial_ = {};
     initial_sent_ = 0;
     for (SharedBytes& line : std::exchange(waiting_, {})) exchange_->write(std::move(line));
@@ -133,7 +147,8 @@ void HttpWatcher::bookmark() {
                                                  [self = shared_from_this()] { self->bookmark(); });
     const int64_t revision = hub_->catch_up(collection);
     if (!over_ && initial_.empty())
-        push(share(encode_bookmark(collection.kind(), style_, std::max(revision, seen), BookmarkKind::progress)));
+        push(share(encode_bookmark(collection.kind(), style_, std::max(revision, seen),
+                                   BookmarkKind::progress)));
 }
 
 void HttpWatcher::time_is_up() {
@@ -141,7 +156,8 @@ void HttpWatcher::time_is_up() {
     if (over_) return;
     const int64_t revision = hub_->catch_up(collection);
     if (bookmarks_ && !over_ && initial_.empty())
-        push(share(encode_bookmark(collection.kind(), style_, std::max(revision, seen), BookmarkKind::progress)));
+        push(share(encode_bookmark(collection.kind(), style_, std::max(revision, seen),
+                                   BookmarkKind::progress)));
     end();
 }
 
@@ -161,13 +177,15 @@ void HttpWatcher::drop() {
 
 } // namespace
 
-void serve_watch(const std::shared_ptr<WatchHub>& hub, std::shared_ptr<net::Exchange> exchange, const Target& target,
-                 ListQuery query, EventStyle style) {
+void serve_watch(const std::shared_ptr<WatchHub>& hub, std::shared_ptr<net::Exchange> exchange,
+                 const Target& target, ListQuery query, EventStyle style) {
     Core& core = hub->core();
     WatchFilter filter{target.ns, std::move(query.labels), std::move(query.fields)};
-    if (!target.name.empty()) filter.fields = api::FieldSelector::equals("metadata.name", target.name);
-    auto watcher = std::make_shared<HttpWatcher>(hub, *core.cache.find(*target.kind), std::move(filter),
-                                                 std::move(exchange), std::move(style));
+    if (!target.name.empty())
+        filter.fields = api::FieldSelector::equals("metadata.name", target.name);
+    auto watcher =
+        std::make_shared<HttpWatcher>(hub, *core.cache.find(*target.kind), std::move(filter),
+                                      std::move(exchange), std::move(style));
     core.options.loop->post([watcher, query = std::move(query)] { watcher->begin(query); });
 }
 

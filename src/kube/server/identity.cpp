@@ -22,8 +22,8 @@ std::string describe(const Target& target) {
     if (target.subresource) resource.append("/").append(target.subresource->name);
     const std::string where = target.ns.empty() ? std::string("at the cluster scope")
                                                 : fmt::format("in the namespace \"{}\"", target.ns);
-    return fmt::format("cannot {} resource \"{}\" in API group \"{}\" {}", name_of(target.verb), resource,
-                       target.kind->group, where);
+    return fmt::format("cannot {} resource \"{}\" in API group \"{}\" {}", name_of(target.verb),
+                       resource, target.kind->group, where);
 }
 
 } // namespace
@@ -69,25 +69,28 @@ Outcome<Identity> Authenticator::authenticate(const net::Request& request) {
 Outcome<Identity> Authenticator::accept(const TokenClaims& claims) const {
     const WallTime now = clock_.wall();
     const auto& audiences = claims.audiences;
-    const bool ours = std::find(audiences.begin(), audiences.end(), signer_.issuer()) != audiences.end();
+    const bool ours =
+        std::find(audiences.begin(), audiences.end(), signer_.issuer()) != audiences.end();
     if (!ours || now >= claims.expires || now + std::chrono::minutes(1) < claims.issued)
         return refuse(unauthorized("Unauthorized"));
     if (!is_alive(api::resources::service_accounts, claims.ns, claims.account, claims.account_uid))
         return refuse(unauthorized("Unauthorized"));
     if (!claims.bound.kind.empty()) {
-        const auto& resource = claims.bound.kind == "Pod" ? api::resources::pods : api::resources::secrets;
+        const auto& resource =
+            claims.bound.kind == "Pod" ? api::resources::pods : api::resources::secrets;
         if (!is_alive(resource, claims.ns, claims.bound.name, claims.bound.uid))
             return refuse(unauthorized("Unauthorized"));
     }
     Identity identity;
     identity.user = "system:serviceaccount:" + claims.ns + ":" + claims.account;
-    identity.groups = {"system:serviceaccounts", "system:serviceaccounts:" + claims.ns, "system:authenticated"};
+    identity.groups = {"system:serviceaccounts", "system:serviceaccounts:" + claims.ns,
+                       "system:authenticated"};
     identity.account_ns = claims.ns;
     return identity;
 }
 
-bool Authenticator::is_alive(const api::Resource& resource, std::string_view ns, std::string_view name,
-                             std::string_view uid) const {
+bool Authenticator::is_alive(const api::Resource& resource, std::string_view ns,
+                             std::string_view name, std::string_view uid) const {
     const ObjectPointer object = cache_.of(resource).get(object_path(ns, name));
     return object && object->uid() == uid;
 }
@@ -113,7 +116,8 @@ bool is_public_path(std::string_view path) {
 
 Outcome<> authorize(const Identity& identity, const Target& target) {
     if (!identity.is_service_account()) return {};
-    const bool reads = target.verb == Verb::get || target.verb == Verb::list || target.verb == Verb::watch;
+    const bool reads =
+        target.verb == Verb::get || target.verb == Verb::list || target.verb == Verb::watch;
     const bool config_maps = target.kind->group.empty() && target.kind->plural == "configmaps";
     if (reads && config_maps && !target.subresource && target.ns == identity.account_ns) return {};
     return refuse(forbidden(resource_of(*target.kind), target.name,
@@ -123,13 +127,16 @@ Outcome<> authorize(const Identity& identity, const Target& target) {
 Outcome<> authorize_path(const Identity& identity, std::string_view method, std::string_view path) {
     if (!identity.is_service_account()) return {};
     std::string verb(method);
-    std::transform(verb.begin(), verb.end(), verb.begin(), [](char c) { return static_cast<char>(c | 0x20); });
+    std::transform(verb.begin(), verb.end(), verb.begin(),
+                   [](char c) { return static_cast<char>(c | 0x20); });
     for (std::string_view open : {"/api", "/apis", "/openapi"})
-        if (verb == "get" && (path == open || (path.starts_with(open) && path[open.size()] == '/'))) return {};
+        if (verb == "get" && (path == open || (path.starts_with(open) && path[open.size()] == '/')))
+            return {};
     Failure failure;
     failure.code = 403;
     failure.reason = "Forbidden";
-    failure.message = fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", identity.user, verb, path);
+    failure.message =
+        fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", identity.user, verb, path);
     return refuse(failure);
 }
 

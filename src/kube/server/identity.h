@@ -34,10 +34,11 @@ struct KnownToken {
 /// Finds out who sent a request. Thread-safe.
 class Authenticator {
 public:
-    Authenticator(const TokenSigner& signer, Cache& cache, const Clock& clock, std::vector<KnownToken> known);
+    Authenticator(const TokenSigner& signer, Cache& cache, const Clock& clock,
+                  std::vector<KnownToken> known);
 
-    /// Failure: 401. A token's signature is checked once and remembered; expiry and the objects it is
-    /// bound to are looked at every time.
+    /// Failure: 401. A token's signature is checked once and remembered; expiry and the objects it
+    /// is bound to are looked at every time.
     Outcome<Identity> authenticate(const net::Request& request);
     /// The same when it needs no signature check, so never takes long; nothing when it would.
     std::optional<Outcome<Identity>> authenticate_quickly(const net::Request& request);

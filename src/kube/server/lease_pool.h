@@ -1,6 +1,6 @@
 #pragma once
-// Leases of the store for objects that expire (Events). One lease serves all objects of a minute, so
-// that an object costs no lease of its own; it lives up to that minute longer than asked.
+// Leases of the store for objects that expire (Events). One lease serves all objects of a minute,
+// so that an object costs no lease of its own; it lives up to that minute longer than asked.
 
 #include <mutex>
 
@@ -12,7 +12,8 @@ namespace cloudlet::kube::server {
 /// Thread-safe. current() blocks for one commit once a minute.
 class LeasePool {
 public:
-    LeasePool(store::Store& store, const Clock& clock, Duration ttl) : store_(store), clock_(clock), ttl_(ttl) {}
+    LeasePool(store::Store& store, const Clock& clock, Duration ttl)
+        : store_(store), clock_(clock), ttl_(ttl) {}
     Result<int64_t> current();
 
 private:

@@ -11,15 +11,16 @@ namespace cloudlet::kube::server {
 
 namespace {
 
-/// Where a list goes on: the revision of its first page, and the last path it showed. Revision -1 means
-/// "whatever is there now" (the snapshot is gone).
+/// Where a list goes on: the revision of its first page, and the last path it showed. Revision -1
+/// means "whatever is there now" (the snapshot is gone).
 struct ContinueToken {
     int64_t revision = 0;
     std::string after;
 };
 
 std::string encode_token(const ContinueToken& token) {
-    Json json = Json::object({{"v", "meta.k8s.io/v1"}, {"rv", token.revision}, {"start", token.after}});
+    Json json =
+        Json::object({{"v", "meta.k8s.io/v1"}, {"rv", token.revision}, {"start", token.after}});
     return to_base64url(json.dump());
 }
 
@@ -28,31 +29,38 @@ Outcome<ContinueToken> decode_token(std::string_view text) {
     auto json = bytes ? codec::parse_json(*bytes) : fail(Code::invalid, "");
     if (!json || (*json)["v"].as_string() != "meta.k8s.io/v1" || !(*json)["rv"].is_int() ||
         (*json)["start"].as_string().empty())
-        return refuse(bad_request("continue key is not valid: use the value of metadata.continue as it was given"));
+        return refuse(bad_request(
+            "continue key is not valid: use the value of metadata.continue as it was given"));
     return ContinueToken{(*json)["rv"].as_int(), std::string((*json)["start"].as_string())};
 }
 
 Failure snapshot_gone(const ContinueToken& token) {
-    Failure failure = expired(
-        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-        "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
-        "the results. Continuing with the provided token results in an inconsistent list - objects that were "
-        "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
-        "list.");
+    Failure failure = expired("The provided continue parameter is too old to display a consistent "
+                              "list result. You can start a new list "
+                              "without the continue parameter, or use the continue token in this "
+                              "response to retrieve the remainder of "
+                              "the results. Continuing with the provided token results in an "
+                              "inconsistent list - objects that were "
+                              "created, modified, or deleted between the time the first chunk was "
+                              "returned and now may show up in the "
+                              "list.");
     failure.continue_token = encode_token({-1, token.after});
     return failure;
 }
 
 Failure from_the_future(int64_t wanted, int64_t present) {
-    Failure failure = timeout(fmt::format("Too large resource version: {}, current: {}", wanted, present), 1);
+    Failure failure =
+        timeout(fmt::format("Too large resource version: {}, current: {}", wanted, present), 1);
     failure.causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
     return failure;
 }
 
-Collection::Selection selection_of(const Target& target, const ListQuery& query, std::string after) {
+Collection::Selection selection_of(const Target& target, const ListQuery& query,
+                                   std::string after) {
     Collection::Selection selection;
     selection.ns = target.ns;
-    if (const std::string* name = query.fields.required_value("metadata.name")) selection.name = *name;
+    if (const std::string* name = query.fields.required_value("metadata.name"))
+        selection.name = *name;
     selection.labels = &query.labels;
     selection.fields = &query.fields;
     selection.after = std::move(after);
@@ -61,7 +69,8 @@ Collection::Selection selection_of(const Target& target, const ListQuery& query,
 }
 
 /// The same selection out of the store's history.
-Outcome<Collection::Selected> select_from_history(Core& core, const Target& target, const ListQuery& query,
+Outcome<Collection::Selected> select_from_history(Core& core, const Target& target,
+                                                  const ListQuery& query,
                                                   const ContinueToken& from) {
     const std::string prefix = collection_prefix(*target.kind);
     const std::string scope = target.ns.empty() ? prefix : prefix + target.ns + "/";
@@ -76,7 +85,8 @@ Outcome<Collection::Selected> select_from_history(Core& core, const Target& targ
         auto page = core.options.store->range(request);
         if (!page && page.error().code == Code::expired) {
             if (!from.after.empty()) return refuse(snapshot_gone(from));
-            return refuse(expired(fmt::format("The resourceVersion for the provided list is too old: {}", from.revision)));
+            return refuse(expired(fmt::format(
+                "The resourceVersion for the provided list is too old: {}", from.revision)));
         }
         if (!page) return refuse(from_error(page.error()));
         for (const store::KeyValue& entry : page->values) {
@@ -96,13 +106,15 @@ Outcome<Collection::Selected> select_from_history(Core& core, const Target& targ
 
 bool unfiltered(const ListQuery& query) { return query.labels.empty() && query.fields.empty(); }
 
-Listing finish_listing(const ListQuery& query, Collection::Selected selected, int64_t revision, bool count) {
+Listing finish_listing(const ListQuery& query, Collection::Selected selected, int64_t revision,
+                       bool count) {
     Listing listing;
     listing.revision = revision;
     if (selected.more) {
         const CachedObject& last = *selected.objects.back();
         listing.continue_token = encode_token({revision, object_path(last.ns(), last.name())});
-        if (count && unfiltered(query)) listing.remaining = static_cast<int64_t>(selected.remaining);
+        if (count && unfiltered(query))
+            listing.remaining = static_cast<int64_t>(selected.remaining);
     }
     listing.objects = std::move(selected.objects);
     return listing;
@@ -117,10 +129,12 @@ Json Listing::metadata() const {
     return metadata;
 }
 
-Outcome<ObjectPointer> read_object(Core& core, const Target& target, std::string_view resource_version) {
+Outcome<ObjectPointer> read_object(Core& core, const Target& target,
+                                   std::string_view resource_version) {
     if (!resource_version.empty()) {
         const int64_t wanted = NEED(parse_revision(resource_version));
-        if (wanted > core.cache.revision()) return refuse(from_the_future(wanted, core.cache.revision()));
+        if (wanted > core.cache.revision())
+            return refuse(from_the_future(wanted, core.cache.revision()));
     }
     ObjectPointer object = core.cache.find(*target.kind)->get(object_path(target.ns, target.name));
     if (!object) return refuse(not_found(resource_of(*target.kind), target.name));
@@ -130,22 +144,28 @@ Outcome<ObjectPointer> read_object(Core& core, const Target& target, std::string
 Outcome<Listing> list_objects(Core& core, const Target& target, const ListQuery& query) {
     ContinueToken from;
     const int64_t wanted = NEED(parse_revision(query.resource_version));
-    if (!query.continue_token.empty()) from = NEED(decode_token(query.continue_token));
-    else if (wanted > core.cache.revision()) return refuse(from_the_future(wanted, core.cache.revision()));
-    else if (query.match == "Exact") from.revision = wanted;
+    if (!query.continue_token.empty())
+        from = NEED(decode_token(query.continue_token));
+    else if (wanted > core.cache.revision())
+        return refuse(from_the_future(wanted, core.cache.revision()));
+    else if (query.match == "Exact")
+        from.revision = wanted;
     // A limit with a resourceVersion and no match asks for exactly that revision (Kubernetes API
     // concepts, "Semantics for get and list").
-    else if (query.match.empty() && query.limit > 0 && wanted > 0) from.revision = wanted;
+    else if (query.match.empty() && query.limit > 0 && wanted > 0)
+        from.revision = wanted;
 
     Collection& collection = *core.cache.find(*target.kind);
     const int64_t before = core.cache.revision();
     Collection::Selected selected = collection.select(selection_of(target, query, from.after));
     const bool current = from.revision <= 0 || selected.last_change <= from.revision;
     if (current) {
-        const int64_t revision = from.revision > 0 ? from.revision : std::max(before, selected.last_change);
+        const int64_t revision =
+            from.revision > 0 ? from.revision : std::max(before, selected.last_change);
         return finish_listing(query, std::move(selected), revision, true);
     }
-    return finish_listing(query, NEED(select_from_history(core, target, query, from)), from.revision, false);
+    return finish_listing(query, NEED(select_from_history(core, target, query, from)),
+                          from.revision, false);
 }
 
 std::string encode_list(const api::Kind& kind, const Listing& listing) {
@@ -153,7 +173,8 @@ std::string encode_list(const api::Kind& kind, const Listing& listing) {
     for (const ObjectPointer& object : listing.objects) size += object->json()->size() + 1;
     std::string out;
     out.reserve(size);
-    out = fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":)", kind.list_kind(), kind.group_version());
+    out = fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":)", kind.list_kind(),
+                      kind.group_version());
     listing.metadata().dump_to(out);
     out += ",\"items\":[";
     for (size_t i = 0; i < listing.objects.size(); ++i) {

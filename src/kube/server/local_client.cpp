@@ -19,8 +19,10 @@ Outcome<T> wait_for_outcome(Start start) {
 template <typename T>
 Result<T> as_result(Outcome<T> outcome) {
     if (!outcome) return tl::unexpected(outcome.error().to_error());
-    if constexpr (std::is_void_v<T>) return {};
-    else return std::move(*outcome);
+    if constexpr (std::is_void_v<T>)
+        return {};
+    else
+        return std::move(*outcome);
 }
 
 PatchKind patch_kind(api::PatchType type) {
@@ -34,10 +36,13 @@ PatchKind patch_kind(api::PatchType type) {
 
 } // namespace
 
-Outcome<Written> wait_for(const std::function<void(WriteDone)>& write) { return wait_for_outcome<Written>(write); }
+Outcome<Written> wait_for(const std::function<void(WriteDone)>& write) {
+    return wait_for_outcome<Written>(write);
+}
 
-Outcome<WriteContextPointer> LocalClient::context(const api::Resource& resource, const std::string& ns,
-                                                  const std::string& name, Verb verb, const std::string& subresource) {
+Outcome<WriteContextPointer> LocalClient::context(const api::Resource& resource,
+                                                  const std::string& ns, const std::string& name,
+                                                  Verb verb, const std::string& subresource) {
     if (core_.stopped) return refuse(unavailable("the server is stopping"));
     auto context = std::make_shared<WriteContext>();
     Target& target = context->target;
@@ -85,30 +90,36 @@ Result<api::ObjectList> LocalClient::list(const api::Resource& resource, const s
     return result;
 }
 
-Result<api::Object> LocalClient::create(const api::Resource& resource, const std::string& ns, Json object) {
+Result<api::Object> LocalClient::create(const api::Resource& resource, const std::string& ns,
+                                        Json object) {
     return as_result<api::Object>([&]() -> Outcome<api::Object> {
         auto made = NEED(context(resource, ns, {}, Verb::create, {}));
         Body body{std::move(object), {}};
         NEED(conform(*made->target.kind, body, FieldValidation::ignore, made->warnings));
-        return write([&](WriteDone done) { create_object(core_, made, std::move(body.value), std::move(done)); });
+        return write([&](WriteDone done) {
+            create_object(core_, made, std::move(body.value), std::move(done));
+        });
     }());
 }
 
-Result<api::Object> LocalClient::update(const api::Resource& resource, const api::ObjectKey& key, Json object,
-                                        const std::string& subresource) {
+Result<api::Object> LocalClient::update(const api::Resource& resource, const api::ObjectKey& key,
+                                        Json object, const std::string& subresource) {
     return as_result<api::Object>([&]() -> Outcome<api::Object> {
         auto made = NEED(context(resource, key.ns, key.name, Verb::update, subresource));
         Body body{std::move(object), {}};
         NEED(conform(*made->target.kind, body, FieldValidation::ignore, made->warnings));
         return write([&](WriteDone done) {
-            if (subresource == "finalize") finalize_namespace(core_, made, std::move(body.value), std::move(done));
-            else update_object(core_, made, std::move(body.value), std::move(done));
+            if (subresource == "finalize")
+                finalize_namespace(core_, made, std::move(body.value), std::move(done));
+            else
+                update_object(core_, made, std::move(body.value), std::move(done));
         });
     }());
 }
 
-Result<api::Object> LocalClient::patch(const api::Resource& resource, const api::ObjectKey& key, api::PatchType type,
-                                       const Json& patch, const std::string& subresource) {
+Result<api::Object> LocalClient::patch(const api::Resource& resource, const api::ObjectKey& key,
+                                       api::PatchType type, const Json& patch,
+                                       const std::string& subresource) {
     return as_result<api::Object>([&]() -> Outcome<api::Object> {
         auto made = NEED(context(resource, key.ns, key.name, Verb::patch, subresource));
         made->options.field_validation = FieldValidation::ignore;
@@ -117,7 +128,9 @@ Result<api::Object> LocalClient::patch(const api::Resource& resource, const api:
                 write_scale(core_, made, patch, patch_kind(type), std::move(done));
             })));
         }
-        return write([&](WriteDone done) { patch_object(core_, made, patch_kind(type), patch, std::move(done)); });
+        return write([&](WriteDone done) {
+            patch_object(core_, made, patch_kind(type), patch, std::move(done));
+        });
     }());
 }
 
@@ -130,7 +143,9 @@ Result<> LocalClient::remove(const api::Resource& resource, const api::ObjectKey
         request.propagation_policy = options.propagation_policy;
         request.uid = options.uid;
         request.resource_version = options.resource_version;
-        NEED(wait_for([&](WriteDone done) { delete_object(core_, made, std::move(request), std::move(done)); }));
+        NEED(wait_for([&](WriteDone done) {
+            delete_object(core_, made, std::move(request), std::move(done));
+        }));
         return {};
     }());
 }
@@ -141,24 +156,29 @@ Result<Json> LocalClient::post(const api::Resource& resource, const api::ObjectK
         auto made = NEED(context(resource, key.ns, key.name, Verb::create, subresource));
         Body checked{std::move(body), {}};
         NEED(conform(*made->target.subresource, checked, FieldValidation::ignore, made->warnings));
-        if (subresource == "token") return request_token(core_, made->target, std::move(checked.value));
+        if (subresource == "token")
+            return request_token(core_, made->target, std::move(checked.value));
         return wait_for_outcome<Json>([&](JsonDone done) {
-            if (subresource == "binding") bind_pod(core_, made, std::move(checked.value), std::move(done));
-            else if (subresource == "eviction") evict_pod(core_, made, std::move(checked.value), std::move(done));
-            else done(refuse(method_not_allowed()));
+            if (subresource == "binding")
+                bind_pod(core_, made, std::move(checked.value), std::move(done));
+            else if (subresource == "eviction")
+                evict_pod(core_, made, std::move(checked.value), std::move(done));
+            else
+                done(refuse(method_not_allowed()));
         });
     }());
 }
 
-Result<std::unique_ptr<api::Watch>> LocalClient::watch(const api::Resource& resource, const std::string& ns,
-                                                       const api::WatchOptions& options,
-                                                       std::function<void(const api::WatchEvent&)> on_event) {
+Result<std::unique_ptr<api::Watch>>
+LocalClient::watch(const api::Resource& resource, const std::string& ns,
+                   const api::WatchOptions& options,
+                   std::function<void(const api::WatchEvent&)> on_event) {
     auto made = context(resource, ns, {}, Verb::watch, {});
     if (!made) return tl::unexpected(made.error().to_error());
     const Target& target = (*made)->target;
     WatchFilter filter{target.ns, options.labels, options.fields};
-    auto watch = watch_locally(hub_, *core_.cache.find(*target.kind), std::move(filter), options.resource_version,
-                               std::move(on_event));
+    auto watch = watch_locally(hub_, *core_.cache.find(*target.kind), std::move(filter),
+                               options.resource_version, std::move(on_event));
     if (!watch) return tl::unexpected(watch.error().to_error());
     return std::move(*watch);
 }

@@ -16,11 +16,16 @@ public:
     LocalWatcher(Collection& watched, WatchFilter what, OnEvent on_event)
         : Watcher(watched, std::move(what)), on_event_(std::move(on_event)) {}
 
-    bool deliver(EventType type, ChangeEncoder& encoder) override { return call({type, encoder.object(type)}); }
-    void fail(const Failure& failure) override { call({EventType::error, api::Object(failure.to_status())}); }
+    bool deliver(EventType type, ChangeEncoder& encoder) override {
+        return call({type, encoder.object(type)});
+    }
+    void fail(const Failure& failure) override {
+        call({EventType::error, api::Object(failure.to_status())});
+    }
     void stop() override {}
 
-    void begin(const std::shared_ptr<WatchHub>& hub, const std::shared_ptr<Watcher>& self, int64_t revision) {
+    void begin(const std::shared_ptr<WatchHub>& hub, const std::shared_ptr<Watcher>& self,
+               int64_t revision) {
         seen = revision;
         if (revision == 0) {
             const int64_t now = hub->core().cache.revision();
@@ -35,7 +40,8 @@ public:
         }
         hub->add(self);
     }
-    /// After it returned the callback does not run any more; from within the callback it returns at once.
+    /// After it returned the callback does not run any more; from within the callback it returns at
+    /// once.
     void cancel() {
         std::lock_guard lock(mutex_);
         active_ = false;
@@ -70,14 +76,17 @@ private:
 
 } // namespace
 
-Outcome<std::unique_ptr<api::Watch>> watch_locally(const std::shared_ptr<WatchHub>& hub, Collection& collection,
-                                                   WatchFilter filter, std::string_view resource_version,
-                                                   std::function<void(const api::WatchEvent&)> on_event) {
+Outcome<std::unique_ptr<api::Watch>>
+watch_locally(const std::shared_ptr<WatchHub>& hub, Collection& collection, WatchFilter filter,
+              std::string_view resource_version,
+              std::function<void(const api::WatchEvent&)> on_event) {
     const int64_t revision = NEED(parse_revision(resource_version));
     if (revision > 0 && !collection.changes_after(revision))
         return refuse(expired(fmt::format("too old resource version: {}", revision)));
-    auto watcher = std::make_shared<LocalWatcher>(collection, std::move(filter), std::move(on_event));
-    hub->core().options.loop->post([hub, watcher, revision] { watcher->begin(hub, watcher, revision); });
+    auto watcher =
+        std::make_shared<LocalWatcher>(collection, std::move(filter), std::move(on_event));
+    hub->core().options.loop->post(
+        [hub, watcher, revision] { watcher->begin(hub, watcher, revision); });
     return std::unique_ptr<api::Watch>(std::make_unique<LocalWatch>(hub, std::move(watcher)));
 }
 

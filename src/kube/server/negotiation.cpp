@@ -31,31 +31,41 @@ MediaRange read_range(std::string_view text) {
     while (!text.empty()) {
         std::string_view parameter = take_until(text, ';');
         const std::string_view key = take_until(parameter, '=');
-        if (key == "as") range.as = trim(parameter);
-        else if (key == "v") range.version = trim(parameter);
-        else if (key == "g") range.group = trim(parameter);
+        if (key == "as")
+            range.as = trim(parameter);
+        else if (key == "v")
+            range.version = trim(parameter);
+        else if (key == "g")
+            range.group = trim(parameter);
     }
     return range;
 }
 
 std::optional<Representation> accept_range(const MediaRange& range) {
     Representation chosen;
-    if (range.type == "application/yaml" || range.type == "text/yaml") chosen.yaml = true;
-    else if (range.type != "application/json" && range.type != "*/*" && range.type != "application/*")
+    if (range.type == "application/yaml" || range.type == "text/yaml")
+        chosen.yaml = true;
+    else if (range.type != "application/json" && range.type != "*/*" &&
+             range.type != "application/*")
         return std::nullopt;
     if (range.as.empty()) return chosen;
-    if (range.group != "meta.k8s.io" || (range.version != "v1" && range.version != "v1beta1")) return std::nullopt;
+    if (range.group != "meta.k8s.io" || (range.version != "v1" && range.version != "v1beta1"))
+        return std::nullopt;
     chosen.version = range.version;
-    if (range.as == "Table") chosen.form = Representation::Form::table;
+    if (range.as == "Table")
+        chosen.form = Representation::Form::table;
     else if (range.as == "PartialObjectMetadata" || range.as == "PartialObjectMetadataList")
         chosen.form = Representation::Form::partial;
-    else return std::nullopt;
+    else
+        return std::nullopt;
     return chosen;
 }
 
 } // namespace
 
-std::string Representation::content_type() const { return yaml ? "application/yaml" : "application/json"; }
+std::string Representation::content_type() const {
+    return yaml ? "application/yaml" : "application/json";
+}
 
 Outcome<Representation> negotiate(std::string_view accept) {
     if (trim(accept).empty()) return Representation{};
@@ -84,23 +94,31 @@ Outcome<BodyType> body_type(std::string_view content_type, std::string_view body
         if (type == "application/strategic-merge-patch+json") return BodyType::strategic_patch;
         if (type == "application/json-patch+json") return BodyType::json_patch;
         if (type.starts_with("application/apply-patch"))
-            return refuse(unsupported_media_type(
-                "this server does not do server-side apply: use \"kubectl apply -f FILE\" without --server-side"));
-        return refuse(unsupported_media_type(fmt::format(
-            "the body of the request was in an unknown format (\"{}\") - accepted media types include: "
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
-            type)));
-    }
-    const bool protobuf = type == "application/vnd.kubernetes.protobuf" || body.starts_with(std::string_view("k8s\0", 4));
-    if (protobuf)
+            return refuse(
+                unsupported_media_type("this server does not do server-side apply: use \"kubectl "
+                                       "apply -f FILE\" without --server-side"));
         return refuse(unsupported_media_type(
-            "this server reads JSON and YAML, not the protobuf that this command sends: put the object in a file and "
-            "send JSON: kubectl create -f FILE (the same command with --dry-run=client -o yaml writes the file)"));
+            fmt::format("the body of the request was in an unknown format (\"{}\") - accepted "
+                        "media types include: "
+                        "application/json-patch+json, application/merge-patch+json, "
+                        "application/strategic-merge-patch+json",
+                        type)));
+    }
+    const bool protobuf = type == "application/vnd.kubernetes.protobuf" ||
+                          body.starts_with(std::string_view("k8s\0", 4));
+    if (protobuf)
+        return refuse(
+            unsupported_media_type("this server reads JSON and YAML, not the protobuf that this "
+                                   "command sends: put the object in a file and "
+                                   "send JSON: kubectl create -f FILE (the same command with "
+                                   "--dry-run=client -o yaml writes the file)"));
     if (type.empty() || type == "application/json" || type == "*/*") return BodyType::json;
-    if (type == "application/yaml" || type == "text/yaml" || type == "application/x-yaml") return BodyType::yaml;
+    if (type == "application/yaml" || type == "text/yaml" || type == "application/x-yaml")
+        return BodyType::yaml;
     return refuse(unsupported_media_type(fmt::format(
         "the body of the request was in an unknown format (\"{}\") - accepted media types include: "
-        "application/json, application/yaml", type)));
+        "application/json, application/yaml",
+        type)));
 }
 
 } // namespace cloudlet::kube::server

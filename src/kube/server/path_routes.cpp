@@ -28,9 +28,11 @@ Json root_paths(const api::Kinds& kinds) {
     for (const api::Kinds::Group& group : kinds.groups()) {
         if (group.name.empty()) continue;
         paths.push_back(fmt::format("/apis/{}", group.name));
-        for (std::string_view version : group.versions) paths.push_back(fmt::format("/apis/{}/{}", group.name, version));
+        for (std::string_view version : group.versions)
+            paths.push_back(fmt::format("/apis/{}/{}", group.name, version));
     }
-    for (std::string_view path : {"/healthz", "/livez", "/openapi/v3", "/readyz", "/version"}) paths.push_back(path);
+    for (std::string_view path : {"/healthz", "/livez", "/openapi/v3", "/readyz", "/version"})
+        paths.push_back(path);
     return Json::object({{"paths", std::move(paths)}});
 }
 
@@ -59,11 +61,15 @@ bool PathRoutes::answer_public(net::Exchange& exchange) {
 bool PathRoutes::answer_health(net::Exchange& exchange) {
     const std::string_view path = strip_slash(exchange.request().path);
     const size_t slash = path.find('/', 1);
-    const std::string_view name = path.substr(1, slash == std::string_view::npos ? slash : slash - 1);
-    const std::string_view only = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    const std::string_view name =
+        path.substr(1, slash == std::string_view::npos ? slash : slash - 1);
+    const std::string_view only =
+        slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
     const auto store = core_.options.store->health();
     const std::pair<std::string_view, bool> checks[] = {
-        {"ping", true}, {"store", store.has_value()}, {"shutdown", name != "readyz" || !core_.stopped}};
+        {"ping", true},
+        {"store", store.has_value()},
+        {"shutdown", name != "readyz" || !core_.stopped}};
 
     std::string report;
     bool good = true;
@@ -89,11 +95,13 @@ Outcome<> PathRoutes::answer(net::Exchange& exchange) {
         answer_json(exchange, 200, root_paths(core_.kinds));
         return {};
     }
-    if (path == "/openapi/v3" || path.starts_with("/openapi/v3/")) return answer_openapi(exchange, path);
+    if (path == "/openapi/v3" || path.starts_with("/openapi/v3/"))
+        return answer_openapi(exchange, path);
     if (path == "/api" || path == "/apis") {
         const std::string_view version = negotiate_discovery(request.headers.get("Accept"));
         if (!version.empty()) {
-            net::Response response{200, {{"Content-Type", api::aggregated_content_type(version)}}, {}, {}};
+            net::Response response{
+                200, {{"Content-Type", api::aggregated_content_type(version)}}, {}, {}};
             response.shared_body = aggregated(path == "/api", version);
             exchange.respond(std::move(response));
             return {};
@@ -120,7 +128,8 @@ SharedBytes PathRoutes::aggregated(bool core_group, std::string_view version) {
     const std::string key = fmt::format("{} {}", core_group ? "/api" : "/apis", version);
     std::lock_guard lock(mutex_);
     SharedBytes& document = documents_[key];
-    if (!document) document = share(api::aggregated_discovery(core_.kinds, core_group, version).dump());
+    if (!document)
+        document = share(api::aggregated_discovery(core_.kinds, core_group, version).dump());
     return document;
 }
 
@@ -129,8 +138,10 @@ SharedBytes PathRoutes::openapi_document(std::string_view path, std::string* has
     auto found = documents_.find(path);
     if (found == documents_.end()) {
         const bool index = path == "/openapi/v3";
-        std::string text = index ? api::openapi_v3_index(core_.kinds)
-                                 : api::openapi_v3(core_.kinds, path.substr(std::string_view("/openapi/v3/").size()));
+        std::string text =
+            index ? api::openapi_v3_index(core_.kinds)
+                  : api::openapi_v3(core_.kinds,
+                                    path.substr(std::string_view("/openapi/v3/").size()));
         if (text.empty()) return nullptr;
         hashes_.emplace(path, upper_sha512(text));
         found = documents_.emplace(path, share(std::move(text))).first;
@@ -156,7 +167,8 @@ Outcome<> PathRoutes::answer_openapi(net::Exchange& exchange, std::string_view p
     } else {
         response.shared_body = std::move(document);
     }
-    response.headers.add("Cache-Control", asked.empty() ? "no-cache, private" : "public, immutable");
+    response.headers.add("Cache-Control",
+                         asked.empty() ? "no-cache, private" : "public, immutable");
     exchange.respond(std::move(response));
     return {};
 }

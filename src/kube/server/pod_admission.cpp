@@ -1,6 +1,6 @@
 // Pods: the account they act as, the token they find in their file system, how long they tolerate a
-// lost node, and their priority (kube-apiserver's ServiceAccount, DefaultTolerationSeconds and Priority
-// admission).
+// lost node, and their priority (kube-apiserver's ServiceAccount, DefaultTolerationSeconds and
+// Priority admission).
 
 #include <fmt/format.h>
 
@@ -16,16 +16,20 @@ constexpr int64_t token_seconds = 3607; // an hour, and the odd seconds that mar
 constexpr int64_t toleration_seconds = 300;
 
 Json token_volume(std::string_view name) {
-    Json token = Json::object({{"serviceAccountToken", Json::object({{"expirationSeconds", token_seconds},
-                                                                      {"path", "token"}})}});
+    Json token =
+        Json::object({{"serviceAccountToken",
+                       Json::object({{"expirationSeconds", token_seconds}, {"path", "token"}})}});
     Json ca_item = Json::object({{"key", "ca.crt"}, {"path", "ca.crt"}});
-    Json ca = Json::object({{"configMap", Json::object({{"name", "kube-root-ca.crt"},
-                                                         {"items", Json::array({std::move(ca_item)})}})}});
+    Json ca =
+        Json::object({{"configMap", Json::object({{"name", "kube-root-ca.crt"},
+                                                  {"items", Json::array({std::move(ca_item)})}})}});
     Json field = Json::object({{"apiVersion", "v1"}, {"fieldPath", "metadata.namespace"}});
     Json ns_item = Json::object({{"path", "namespace"}, {"fieldRef", std::move(field)}});
-    Json ns = Json::object({{"downwardAPI", Json::object({{"items", Json::array({std::move(ns_item)})}})}});
-    Json projected = Json::object({{"sources", Json::array({std::move(token), std::move(ca), std::move(ns)})},
-                                   {"defaultMode", 420}});
+    Json ns = Json::object(
+        {{"downwardAPI", Json::object({{"items", Json::array({std::move(ns_item)})}})}});
+    Json projected =
+        Json::object({{"sources", Json::array({std::move(token), std::move(ca), std::move(ns)})},
+                      {"defaultMode", 420}});
     return Json::object({{"name", name}, {"projected", std::move(projected)}});
 }
 
@@ -48,7 +52,8 @@ void add_token(Json& spec) {
         for (Json& container : spec.find_mutable(list)->mutable_items()) {
             if (has_token_mount(container)) continue;
             container.ensure("volumeMounts")
-                .push_back(Json::object({{"name", volume}, {"readOnly", true}, {"mountPath", token_mount}}));
+                .push_back(Json::object(
+                    {{"name", volume}, {"readOnly", true}, {"mountPath", token_mount}}));
         }
     }
 }
@@ -57,11 +62,13 @@ Outcome<> admit_account(Core& core, const Target& target, std::string_view pod_n
     std::string name(spec["serviceAccountName"].as_string());
     if (name.empty()) name = spec["serviceAccount"].as_string();
     if (name.empty()) name = "default";
-    const ObjectPointer account = core.cache.of(api::resources::service_accounts).get(object_path(target.ns, name));
+    const ObjectPointer account =
+        core.cache.of(api::resources::service_accounts).get(object_path(target.ns, name));
     if (!account)
-        return refuse(forbidden(api::resources::pods, pod_name,
-                                fmt::format("error looking up service account {}/{}: serviceaccount \"{}\" not found",
-                                            target.ns, name, name)));
+        return refuse(forbidden(
+            api::resources::pods, pod_name,
+            fmt::format("error looking up service account {}/{}: serviceaccount \"{}\" not found",
+                        target.ns, name, name)));
     spec.set("serviceAccountName", name).set("serviceAccount", name);
     const api::Object parsed = account->object();
     if (spec["imagePullSecrets"].empty() && !parsed["imagePullSecrets"].empty())
@@ -78,9 +85,11 @@ bool tolerates(const Json& toleration, std::string_view taint) {
 }
 
 void add_tolerations(Json& spec) {
-    for (std::string_view taint : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
+    for (std::string_view taint :
+         {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
         bool present = false;
-        for (const Json& toleration : spec["tolerations"].items()) present |= tolerates(toleration, taint);
+        for (const Json& toleration : spec["tolerations"].items())
+            present |= tolerates(toleration, taint);
         if (present) continue;
         spec.ensure("tolerations")
             .push_back(Json::object({{"key", taint},
@@ -93,16 +102,20 @@ void add_tolerations(Json& spec) {
 Outcome<> admit_priority(std::string_view pod_name, Json& spec) {
     const std::string_view name = spec["priorityClassName"].as_string();
     int64_t priority = 0;
-    if (name == "system-node-critical") priority = 2'000'001'000;
-    else if (name == "system-cluster-critical") priority = 2'000'000'000;
+    if (name == "system-node-critical")
+        priority = 2'000'001'000;
+    else if (name == "system-cluster-critical")
+        priority = 2'000'000'000;
     else if (!name.empty())
         return refuse(forbidden(api::resources::pods, pod_name,
                                 fmt::format("no PriorityClass with name {} was found", name)));
     if (spec["priority"].is_int() && spec["priority"].as_int() != priority)
-        return refuse(forbidden(api::resources::pods, pod_name,
-                                fmt::format("the integer value of priority ({}) must not be provided in pod spec; "
-                                            "priority admission controller computed {} from the given PriorityClass "
-                                            "name", spec["priority"].as_int(), priority)));
+        return refuse(forbidden(
+            api::resources::pods, pod_name,
+            fmt::format("the integer value of priority ({}) must not be provided in pod spec; "
+                        "priority admission controller computed {} from the given PriorityClass "
+                        "name",
+                        spec["priority"].as_int(), priority)));
     spec.set("priority", priority);
     if (!spec.contains("preemptionPolicy")) spec.set("preemptionPolicy", "PreemptLowerPriority");
     return {};

@@ -16,7 +16,8 @@ Outcome<ExecOptions> read_exec_options(const net::Query& query) {
     options.stdout_open = query.get_bool("stdout");
     options.tty = query.get_bool("tty");
     options.stderr_open = query.get_bool("stderr") && !options.tty;
-    if (options.command.empty()) return refuse(bad_request("you must specify at least one command for the container"));
+    if (options.command.empty())
+        return refuse(bad_request("you must specify at least one command for the container"));
     if (!options.stdin_open && !options.stdout_open && !options.stderr_open)
         return refuse(bad_request("you must specify at least one of stdin, stdout, stderr"));
     return options;
@@ -33,15 +34,18 @@ Json exit_status(int status) {
     return result.set("details", Json::object({{"causes", Json::array({std::move(cause)})}}));
 }
 
-Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange, const Target& target) {
+Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange,
+                     const Target& target) {
     const net::Request& request = exchange->request();
     const ExecOptions options = NEED(read_exec_options(request.query));
     const ContainerTarget container = NEED(find_container(core, target, request.query));
     if (container.node.empty())
-        return refuse(bad_request(fmt::format("pod {} does not have a host assigned", target.name)));
+        return refuse(
+            bad_request(fmt::format("pod {} does not have a host assigned", target.name)));
     NodeConnector* connector = core.connector.load();
     if (!connector) return refuse(unavailable("the node agent is not running yet; try again"));
-    if (net::is_websocket_request(request)) return exec_over_websocket(*connector, exchange, container, options);
+    if (net::is_websocket_request(request))
+        return exec_over_websocket(*connector, exchange, container, options);
     if (request.headers.has_token("Upgrade", "SPDY/3.1"))
         return exec_over_spdy(*connector, *core.options.loop, exchange, container, options);
     return refuse(bad_request("Upgrade request required: exec speaks WebSocket or SPDY/3.1"));

@@ -12,7 +12,8 @@ namespace {
 
 class HttpLogSink final : public LogSink, public std::enable_shared_from_this<HttpLogSink> {
 public:
-    explicit HttpLogSink(std::shared_ptr<net::Exchange> exchange) : exchange_(std::move(exchange)) {}
+    explicit HttpLogSink(std::shared_ptr<net::Exchange> exchange)
+        : exchange_(std::move(exchange)) {}
 
     void begin() {
         exchange_->on_close([self = shared_from_this()] { self->closed(); });
@@ -33,8 +34,10 @@ public:
     void fail(Error error) override {
         std::lock_guard lock(mutex_);
         if (std::exchange(over_, true)) return;
-        if (started_) exchange_->abort();
-        else answer_failure(*exchange_, from_error(error));
+        if (started_)
+            exchange_->abort();
+        else
+            answer_failure(*exchange_, from_error(error));
     }
     void on_close(std::function<void()> handler) override {
         {
@@ -50,7 +53,8 @@ public:
 private:
     void start() {
         if (std::exchange(started_, true)) return;
-        exchange_->start_stream(200, {{"Content-Type", "text/plain"}, {"Cache-Control", "no-cache, private"}});
+        exchange_->start_stream(
+            200, {{"Content-Type", "text/plain"}, {"Cache-Control", "no-cache, private"}});
     }
     void closed() {
         std::function<void()> handler;
@@ -70,14 +74,15 @@ private:
     std::function<void()> handler_;
 };
 
-Outcome<std::optional<int64_t>> read_count(const net::Query& query, std::string_view name, int64_t least) {
+Outcome<std::optional<int64_t>> read_count(const net::Query& query, std::string_view name,
+                                           int64_t least) {
     const std::string_view text = query.get(name);
     if (text.empty()) return std::nullopt;
     int64_t number = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size() || number < least)
-        return refuse(bad_request(fmt::format("{}: Invalid value: \"{}\": must be a whole number, at least {}", name,
-                                              text, least)));
+        return refuse(bad_request(fmt::format(
+            "{}: Invalid value: \"{}\": must be a whole number, at least {}", name, text, least)));
     return number;
 }
 
@@ -88,43 +93,53 @@ Outcome<LogOptions> read_log_options(const net::Query& query, WallTime now) {
     options.timestamps = query.get_bool("timestamps");
     options.tail_lines = NEED(read_count(query, "tailLines", 0));
     options.limit_bytes = NEED(read_count(query, "limitBytes", 1));
-    if (auto seconds = NEED(read_count(query, "sinceSeconds", 1))) options.since = now - std::chrono::seconds(*seconds);
+    if (auto seconds = NEED(read_count(query, "sinceSeconds", 1)))
+        options.since = now - std::chrono::seconds(*seconds);
     if (const std::string_view text = query.get("sinceTime"); !text.empty()) {
-        if (options.since) return refuse(bad_request("at most one of sinceTime or sinceSeconds may be specified"));
+        if (options.since)
+            return refuse(bad_request("at most one of sinceTime or sinceSeconds may be specified"));
         options.since = NEED(parse_time(text));
     }
     return options;
 }
 
-std::vector<std::string> container_names(const api::Object& pod, std::initializer_list<std::string_view> lists) {
+std::vector<std::string> container_names(const api::Object& pod,
+                                         std::initializer_list<std::string_view> lists) {
     std::vector<std::string> names;
     for (std::string_view list : lists)
-        for (const Json& container : pod.spec()[list].items()) names.emplace_back(container["name"].as_string());
+        for (const Json& container : pod.spec()[list].items())
+            names.emplace_back(container["name"].as_string());
     return names;
 }
 
 } // namespace
 
 Outcome<ContainerTarget> find_container(Core& core, const Target& target, const net::Query& query) {
-    const ObjectPointer found = core.cache.of(api::resources::pods).get(object_path(target.ns, target.name));
+    const ObjectPointer found =
+        core.cache.of(api::resources::pods).get(object_path(target.ns, target.name));
     if (!found) return refuse(not_found(api::resources::pods, target.name));
     const api::Object pod = found->object();
-    ContainerTarget container{target.ns, target.name, found->uid(), std::string(pod.spec()["nodeName"].as_string()),
+    ContainerTarget container{target.ns, target.name, found->uid(),
+                              std::string(pod.spec()["nodeName"].as_string()),
                               std::string(query.get("container"))};
     const auto main = container_names(pod, {"containers"});
     if (container.container.empty()) {
         if (main.size() != 1)
-            return refuse(bad_request(fmt::format("a container name must be specified for pod {}, choose one of: [{}]",
-                                                  target.name, fmt::join(main, " "))));
+            return refuse(bad_request(
+                fmt::format("a container name must be specified for pod {}, choose one of: [{}]",
+                            target.name, fmt::join(main, " "))));
         container.container = main.front();
         return container;
     }
-    for (const std::string& name : container_names(pod, {"containers", "initContainers", "ephemeralContainers"}))
+    for (const std::string& name :
+         container_names(pod, {"containers", "initContainers", "ephemeralContainers"}))
         if (name == container.container) return container;
-    return refuse(bad_request(fmt::format("container {} is not valid for pod {}", container.container, target.name)));
+    return refuse(bad_request(
+        fmt::format("container {} is not valid for pod {}", container.container, target.name)));
 }
 
-Outcome<> serve_logs(Core& core, const std::shared_ptr<net::Exchange>& exchange, const Target& target) {
+Outcome<> serve_logs(Core& core, const std::shared_ptr<net::Exchange>& exchange,
+                     const Target& target) {
     const net::Query& query = exchange->request().query;
     const LogOptions options = NEED(read_log_options(query, core.now()));
     const ContainerTarget container = NEED(find_container(core, target, query));

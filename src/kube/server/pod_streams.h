@@ -13,18 +13,22 @@ namespace cloudlet::kube::server {
 Outcome<ContainerTarget> find_container(Core& core, const Target& target, const net::Query& query);
 
 /// Answers GET pods/NAME/log.
-Outcome<> serve_logs(Core& core, const std::shared_ptr<net::Exchange>& exchange, const Target& target);
+Outcome<> serve_logs(Core& core, const std::shared_ptr<net::Exchange>& exchange,
+                     const Target& target);
 
 /// Answers GET or POST pods/NAME/exec: WebSocket (v5, v4.channel.k8s.io) or SPDY/3.1 (v4, v5).
-Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange, const Target& target);
+Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange,
+                     const Target& target);
 
 /// The Status that ends an exec, as the error channel carries it.
 Json exit_status(int status);
 
 /// An exec over a WebSocket, and over SPDY. On success the exchange is used up.
-Outcome<> exec_over_websocket(NodeConnector& connector, const std::shared_ptr<net::Exchange>& exchange,
+Outcome<> exec_over_websocket(NodeConnector& connector,
+                              const std::shared_ptr<net::Exchange>& exchange,
                               const ContainerTarget& target, const ExecOptions& options);
-Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop, const std::shared_ptr<net::Exchange>& exchange,
+Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop,
+                         const std::shared_ptr<net::Exchange>& exchange,
                          const ContainerTarget& target, const ExecOptions& options);
 
 } // namespace cloudlet::kube::server

@@ -63,7 +63,8 @@ bool has_verb(const std::vector<std::string_view>& verbs, std::string_view wante
 Outcome<> check_field_selector(const api::Kind& kind, const api::FieldSelector& fields) {
     for (const api::FieldRequirement& requirement : fields.requirements())
         if (!kind.is_selectable(requirement.path))
-            return refuse(bad_request(fmt::format("field label not supported: {}", requirement.path)));
+            return refuse(
+                bad_request(fmt::format("field label not supported: {}", requirement.path)));
     return {};
 }
 
@@ -73,7 +74,8 @@ Outcome<int64_t> read_number(const net::Query& query, std::string_view name) {
     if (text.empty()) return number;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size())
-        return refuse(bad_request(fmt::format("strconv.ParseInt: parsing \"{}\": invalid syntax ({})", text, name)));
+        return refuse(bad_request(
+            fmt::format("strconv.ParseInt: parsing \"{}\": invalid syntax ({})", text, name)));
     return number;
 }
 
@@ -83,23 +85,28 @@ Outcome<> check_combination(const ListQuery& query, bool watch, bool has_initial
         return refuse(bad_request(fmt::format("{}: Forbidden: {}", field, why)));
     };
     if (!query.match.empty() && query.match != "Exact" && query.match != "NotOlderThan")
-        return refuse(bad_request(fmt::format("resourceVersionMatch: Unsupported value: \"{}\": supported values: "
-                                              "\"Exact\", \"NotOlderThan\"", query.match)));
+        return refuse(bad_request(
+            fmt::format("resourceVersionMatch: Unsupported value: \"{}\": supported values: "
+                        "\"Exact\", \"NotOlderThan\"",
+                        query.match)));
     if (watch) {
         if (has_initial_events && query.match != "NotOlderThan")
             return wrong("resourceVersionMatch",
                          "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
         if (!has_initial_events && !query.match.empty())
-            return wrong("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless "
-                                                 "sendInitialEvents is provided");
+            return wrong("resourceVersionMatch",
+                         "resourceVersionMatch is forbidden for watch unless "
+                         "sendInitialEvents is provided");
         return {};
     }
-    if (has_initial_events) return wrong("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    if (has_initial_events)
+        return wrong("sendInitialEvents", "sendInitialEvents is forbidden for list");
     if (!query.match.empty() && query.resource_version.empty())
         return wrong("resourceVersionMatch",
                      "resourceVersionMatch is forbidden unless resourceVersion is provided");
     if (!query.match.empty() && !query.continue_token.empty())
-        return wrong("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+        return wrong("resourceVersionMatch",
+                     "resourceVersionMatch is forbidden when continue is provided");
     if (query.match == "Exact" && query.resource_version == "0")
         return wrong("resourceVersionMatch",
                      "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
@@ -142,7 +149,8 @@ Outcome<Target> resolve(const api::Kinds& kinds, const net::Request& request) {
     target.kind = kinds.find(group, version, address.plural);
     if (!target.kind || !target.kind->stored) return refuse(no_such_path());
     if (address.namespaced && !target.kind->namespaced) return refuse(no_such_path());
-    if (!address.namespaced && target.kind->namespaced && !address.name.empty()) return refuse(no_such_path());
+    if (!address.namespaced && target.kind->namespaced && !address.name.empty())
+        return refuse(no_such_path());
     target.ns = address.ns;
     target.name = address.name;
     target.verb = NEED(verb_of(request, !address.name.empty()));
@@ -150,7 +158,8 @@ Outcome<Target> resolve(const api::Kinds& kinds, const net::Request& request) {
         target.subresource = target.kind->subresource(address.subresource);
         if (!target.subresource) return refuse(no_such_path());
         // Streams are opened by GET or POST alike; their verb is "get" for a WebSocket.
-        if (!has_verb(target.subresource->verbs, name_of(target.verb))) return refuse(method_not_allowed());
+        if (!has_verb(target.subresource->verbs, name_of(target.verb)))
+            return refuse(method_not_allowed());
         return target;
     }
     if (target.verb == Verb::create && !target.name.empty()) return refuse(method_not_allowed());
@@ -171,18 +180,23 @@ Outcome<WriteOptions> read_write_options(const net::Query& query) {
         options.dry_run = true;
     }
     const std::string_view validation = query.get("fieldValidation");
-    if (validation == "Strict") options.field_validation = FieldValidation::strict;
-    else if (validation == "Ignore") options.field_validation = FieldValidation::ignore;
+    if (validation == "Strict")
+        options.field_validation = FieldValidation::strict;
+    else if (validation == "Ignore")
+        options.field_validation = FieldValidation::ignore;
     else if (!validation.empty() && validation != "Warn")
-        return refuse(bad_request(fmt::format("fieldValidation: Unsupported value: \"{}\": supported values: "
-                                              "\"Ignore\", \"Strict\", \"Warn\"", validation)));
+        return refuse(
+            bad_request(fmt::format("fieldValidation: Unsupported value: \"{}\": supported values: "
+                                    "\"Ignore\", \"Strict\", \"Warn\"",
+                                    validation)));
     return options;
 }
 
 Outcome<ListQuery> read_list_query(const api::Kind& kind, const net::Query& query, bool watch) {
     ListQuery result;
     auto labels = api::LabelSelector::parse(query.get("labelSelector"));
-    if (!labels) return refuse(bad_request("unable to parse requirement: " + labels.error().to_string()));
+    if (!labels)
+        return refuse(bad_request("unable to parse requirement: " + labels.error().to_string()));
     result.labels = std::move(*labels);
     auto fields = api::FieldSelector::parse(query.get("fieldSelector"));
     if (!fields) return refuse(bad_request(fields.error().to_string()));
@@ -206,8 +220,9 @@ Outcome<int64_t> parse_revision(std::string_view text) {
     int64_t revision = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), revision);
     if (error != std::errc() || end != text.data() + text.size() || revision < 0)
-        return refuse(bad_request(fmt::format(
-            "resourceVersion: Invalid value: \"{}\": strconv.ParseUint: parsing \"{}\": invalid syntax", text, text)));
+        return refuse(bad_request(fmt::format("resourceVersion: Invalid value: \"{}\": "
+                                              "strconv.ParseUint: parsing \"{}\": invalid syntax",
+                                              text, text)));
     return revision;
 }
 

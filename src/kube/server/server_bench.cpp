@@ -1,5 +1,6 @@
-// The API server over TLS on loopback, from clients in the same process: durable creates of 600-byte
-// ConfigMaps on 16 connections, GETs on 64. The rates are the counters "creates/s" and "gets/s".
+// The API server over TLS on loopback, from clients in the same process: durable creates of
+// 600-byte ConfigMaps on 16 connections, GETs on 64. The rates are the counters "creates/s" and
+// "gets/s".
 
 #include <atomic>
 #include <filesystem>
@@ -58,7 +59,8 @@ public:
         net::ServerOptions http;
         http.inline_handler = server_->inline_handler();
         http_ = must(net::HttpServer::create(loop_->loop(), *pool_, http, server_->handler()));
-        auto tls = must(net::TlsContext::server({pair.cert_pem, pair.key_pem, authority_.cert_pem}));
+        auto tls =
+            must(net::TlsContext::server({pair.cert_pem, pair.key_pem, authority_.cert_pem}));
         if (auto listening = http_->listen_tcp("127.0.0.1", 0, tls); !listening)
             throw std::runtime_error(listening.error().to_string());
     }
@@ -74,7 +76,8 @@ public:
     std::unique_ptr<net::ClientConnection> connect() const {
         net::ClientOptions options;
         options.tls.ca_pem = authority_.cert_pem;
-        return must(net::ClientConnection::create(options, fmt::format("https://127.0.0.1:{}", http_->port())));
+        return must(net::ClientConnection::create(
+            options, fmt::format("https://127.0.0.1:{}", http_->port())));
     }
 
 private:
@@ -92,14 +95,16 @@ net::Request request_of(const std::string& method, std::string target, std::stri
     request.method = method;
     request.target = std::move(target);
     request.body = std::move(body);
-    request.headers = {{"Authorization", std::string("Bearer ") + token}, {"Accept", "application/json"}};
+    request.headers = {{"Authorization", std::string("Bearer ") + token},
+                       {"Accept", "application/json"}};
     if (!request.body.empty()) request.headers.add("Content-Type", "application/json");
     return request;
 }
 
 std::string body_of(const std::string& name) {
-    return fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}},"data":{{"key":"{}"}}}})",
-                       name, std::string(500, 'x'));
+    return fmt::format(
+        R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}},"data":{{"key":"{}"}}}})",
+        name, std::string(500, 'x'));
 }
 
 /// Runs `connections` clients until `count` requests were answered.
@@ -117,7 +122,8 @@ void load(const Cluster& cluster, int connections, int count, MakeRequest make_r
             }
         });
     for (std::thread& client : clients) client.join();
-    if (refused) throw std::runtime_error(fmt::format("{} requests of {} failed", refused.load(), count));
+    if (refused)
+        throw std::runtime_error(fmt::format("{} requests of {} failed", refused.load(), count));
 }
 
 void creates_at_16_connections(benchmark::State& state) {
@@ -135,7 +141,8 @@ BENCHMARK(creates_at_16_connections)->Unit(benchmark::kMillisecond)->UseRealTime
 
 void gets_at_64_connections(benchmark::State& state) {
     Cluster cluster;
-    load(cluster, 16, 1000, [&](int at) { return request_of("POST", config_maps, body_of(fmt::format("c{}", at))); });
+    load(cluster, 16, 1000,
+         [&](int at) { return request_of("POST", config_maps, body_of(fmt::format("c{}", at))); });
     int read = 0;
     for (auto _ : state) {
         load(cluster, 64, 30000, [&](int at) {

@@ -14,7 +14,9 @@ int64_t seconds_of(WallTime time) {
 
 WallTime time_of(int64_t seconds) { return WallTime{std::chrono::seconds{seconds}}; }
 
-tl::unexpected<Error> bad_token(std::string why) { return fail(Code::unauthenticated, "bearer token: " + why); }
+tl::unexpected<Error> bad_token(std::string why) {
+    return fail(Code::unauthenticated, "bearer token: " + why);
+}
 
 Result<Json> decode_part(std::string_view part) {
     auto bytes = from_base64(part);
@@ -37,10 +39,13 @@ Result<TokenSigner> TokenSigner::create(std::string_view key_pem, std::string is
 Result<std::string> TokenSigner::sign(const TokenClaims& claims) const {
     Json kubernetes = Json::object({{"namespace", claims.ns}});
     if (claims.bound.kind == "Pod")
-        kubernetes.set("pod", Json::object({{"name", claims.bound.name}, {"uid", claims.bound.uid}}));
+        kubernetes.set("pod",
+                       Json::object({{"name", claims.bound.name}, {"uid", claims.bound.uid}}));
     if (claims.bound.kind == "Secret")
-        kubernetes.set("secret", Json::object({{"name", claims.bound.name}, {"uid", claims.bound.uid}}));
-    kubernetes.set("serviceaccount", Json::object({{"name", claims.account}, {"uid", claims.account_uid}}));
+        kubernetes.set("secret",
+                       Json::object({{"name", claims.bound.name}, {"uid", claims.bound.uid}}));
+    kubernetes.set("serviceaccount",
+                   Json::object({{"name", claims.account}, {"uid", claims.account_uid}}));
 
     Json payload = Json::object();
     for (const std::string& audience : claims.audiences) payload.ensure("aud").push_back(audience);
@@ -63,7 +68,8 @@ Result<TokenClaims> TokenSigner::verify(std::string_view token) const {
     const Json header = TRY(decode_part(token.substr(0, first)));
     if (header["alg"].as_string() != "ES256") return bad_token("not signed with ES256");
     auto signature = from_base64(token.substr(second + 1));
-    if (!signature || !key_->verify(token.substr(0, second), *signature)) return bad_token("the signature is wrong");
+    if (!signature || !key_->verify(token.substr(0, second), *signature))
+        return bad_token("the signature is wrong");
 
     const Json payload = TRY(decode_part(token.substr(first + 1, second - first - 1)));
     if (payload["iss"].as_string() != issuer_) return bad_token("from another issuer");
@@ -74,8 +80,10 @@ Result<TokenClaims> TokenSigner::verify(std::string_view token) const {
     claims.account_uid = kubernetes.at({"serviceaccount", "uid"}).as_string();
     for (const auto& [kind, key] : {std::pair("Pod", "pod"), std::pair("Secret", "secret")})
         if (const Json& bound = kubernetes[key]; bound.is_object())
-            claims.bound = {kind, std::string(bound["name"].as_string()), std::string(bound["uid"].as_string())};
-    for (const Json& audience : payload["aud"].items()) claims.audiences.emplace_back(audience.as_string());
+            claims.bound = {kind, std::string(bound["name"].as_string()),
+                            std::string(bound["uid"].as_string())};
+    for (const Json& audience : payload["aud"].items())
+        claims.audiences.emplace_back(audience.as_string());
     claims.issued = time_of(payload["nbf"].as_int());
     claims.expires = time_of(payload["exp"].as_int());
     if (claims.ns.empty() || claims.account.empty()) return bad_token("no service account in it");

@@ -1,6 +1,6 @@
 #pragma once
-// ServiceAccount tokens: JWTs (RFC 7519) signed with ES256 that carry Kubernetes' private claims, bound
-// to their account and, when asked for, to a pod or a secret.
+// ServiceAccount tokens: JWTs (RFC 7519) signed with ES256 that carry Kubernetes' private claims,
+// bound to their account and, when asked for, to a pod or a secret.
 
 #include <memory>
 #include <string>

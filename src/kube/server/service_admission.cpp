@@ -15,7 +15,8 @@ bool wants_cluster_ip(const Json& spec) { return spec["type"].as_string() != "Ex
 
 bool wants_node_ports(const Json& spec) {
     const std::string_view type = spec["type"].as_string();
-    return type == "NodePort" || (type == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].as_bool(true));
+    return type == "NodePort" ||
+           (type == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].as_bool(true));
 }
 
 std::optional<uint32_t> cluster_ip_of(const Json& spec) {
@@ -32,12 +33,13 @@ std::set<uint32_t> node_ports_of(const Json& service) {
 }
 
 std::string owner_of(const Json& service) {
-    return object_path(service.at({"metadata", "namespace"}).as_string(), service.at({"metadata", "name"}).as_string());
+    return object_path(service.at({"metadata", "namespace"}).as_string(),
+                       service.at({"metadata", "name"}).as_string());
 }
 
 Failure refuse_field(Core& core, const Json& service, api::FieldError error) {
-    return invalid(core.kind_of(api::resources::services), service.at({"metadata", "name"}).as_string(),
-                   {std::move(error)});
+    return invalid(core.kind_of(api::resources::services),
+                   service.at({"metadata", "name"}).as_string(), {std::move(error)});
 }
 
 void claim(Allocator& allocator, std::shared_ptr<Allocator::Reservation> got, Decision& decision) {
@@ -52,28 +54,36 @@ Outcome<> admit_cluster_ip(Core& core, const Json& old, Decision& decision) {
     if (before && (!wants_cluster_ip(spec) || spec["clusterIP"].as_string() == "None"))
         core.cluster_ips.add_release(decision.also, *before);
     if (!wants_cluster_ip(spec)) {
-        for (std::string_view field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) spec.erase(field);
+        for (std::string_view field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
+            spec.erase(field);
         return {};
     }
     std::string address(spec["clusterIP"].as_string());
     if (address.empty()) address = spec["clusterIPs"][0].as_string();
     if (address.empty()) {
         auto got = core.cluster_ips.take_any();
-        if (!got)
-            return refuse(internal("failed to allocate a serviceIP: the range is full"));
+        if (!got) return refuse(internal("failed to allocate a serviceIP: the range is full"));
         address = format_ipv4(got->number());
         claim(core.cluster_ips, std::move(got), decision);
     } else if (address != "None" && parse_ipv4(address) != before) {
         const auto number = parse_ipv4(address);
         const Json shown = Json::array({address});
         if (!number || !core.cluster_ips.contains(*number))
-            return refuse(refuse_field(core, service, api::FieldError::invalid("spec.clusterIPs", shown,
-                fmt::format("failed to allocate IP {}: the provided IP is not in the valid range. The range of valid "
-                            "IPs is {}", address, core.options.service_cidr))));
+            return refuse(refuse_field(
+                core, service,
+                api::FieldError::invalid("spec.clusterIPs", shown,
+                                         fmt::format("failed to allocate IP {}: the provided IP is "
+                                                     "not in the valid range. The range of valid "
+                                                     "IPs is {}",
+                                                     address, core.options.service_cidr))));
         auto got = core.cluster_ips.take(*number);
         if (!got)
-            return refuse(refuse_field(core, service, api::FieldError::invalid("spec.clusterIPs", shown,
-                fmt::format("failed to allocate IP {}: provided IP is already allocated", address))));
+            return refuse(refuse_field(
+                core, service,
+                api::FieldError::invalid(
+                    "spec.clusterIPs", shown,
+                    fmt::format("failed to allocate IP {}: provided IP is already allocated",
+                                address))));
         claim(core.cluster_ips, std::move(got), decision);
     }
     spec.set("clusterIP", address).set("clusterIPs", Json::array({address}));
@@ -82,15 +92,21 @@ Outcome<> admit_cluster_ip(Core& core, const Json& old, Decision& decision) {
     return {};
 }
 
-Outcome<> claim_node_port(Core& core, uint32_t number, const std::string& path, Decision& decision) {
+Outcome<> claim_node_port(Core& core, uint32_t number, const std::string& path,
+                          Decision& decision) {
     if (!core.node_ports.contains(number))
-        return refuse(refuse_field(core, decision.object, api::FieldError::invalid(path, Json(number),
-            fmt::format("provided port is not in the valid range. The range of valid ports is {}-{}",
-                        core.options.node_port_first, core.options.node_port_last))));
+        return refuse(refuse_field(
+            core, decision.object,
+            api::FieldError::invalid(
+                path, Json(number),
+                fmt::format(
+                    "provided port is not in the valid range. The range of valid ports is {}-{}",
+                    core.options.node_port_first, core.options.node_port_last))));
     auto got = core.node_ports.take(number);
     if (!got)
-        return refuse(refuse_field(core, decision.object,
-                                   api::FieldError::invalid(path, Json(number), "provided port is already allocated")));
+        return refuse(refuse_field(
+            core, decision.object,
+            api::FieldError::invalid(path, Json(number), "provided port is already allocated")));
     claim(core.node_ports, std::move(got), decision);
     return {};
 }
@@ -98,7 +114,8 @@ Outcome<> claim_node_port(Core& core, uint32_t number, const std::string& path, 
 /// The node port that an unnumbered port may share: same number, another protocol, same service.
 int64_t shared_node_port(const Json& ports, const Json& wanted) {
     for (const Json& port : ports.items())
-        if (port["port"] == wanted["port"] && port["protocol"].as_string() != wanted["protocol"].as_string())
+        if (port["port"] == wanted["port"] &&
+            port["protocol"].as_string() != wanted["protocol"].as_string())
             if (port["nodePort"].as_int() > 0) return port["nodePort"].as_int();
     return 0;
 }
@@ -113,16 +130,19 @@ Outcome<> admit_node_ports(Core& core, const Json& old, Decision& decision) {
     } else {
         std::set<uint32_t> mine = before;
         for (size_t i = 0; i < ports.size(); ++i) {
-            const auto number = static_cast<uint32_t>(std::clamp<int64_t>(ports[i]["nodePort"].as_int(), 0, 65536));
+            const auto number =
+                static_cast<uint32_t>(std::clamp<int64_t>(ports[i]["nodePort"].as_int(), 0, 65536));
             if (number == 0 || !mine.insert(number).second) continue;
-            NEED(claim_node_port(core, number, fmt::format("spec.ports[{}].nodePort", i), decision));
+            NEED(
+                claim_node_port(core, number, fmt::format("spec.ports[{}].nodePort", i), decision));
         }
         for (size_t i = 0; i < ports.size(); ++i) {
             if (ports[i]["nodePort"].as_int() != 0) continue;
             int64_t number = shared_node_port(ports, ports[i]);
             if (number == 0) {
                 auto got = core.node_ports.take_any();
-                if (!got) return refuse(internal("failed to allocate a nodePort: the range is full"));
+                if (!got)
+                    return refuse(internal("failed to allocate a nodePort: the range is full"));
                 number = got->number();
                 claim(core.node_ports, std::move(got), decision);
             }
@@ -144,7 +164,8 @@ Outcome<> admit_service(Core& core, const Json& old, Decision& decision) {
 }
 
 void release_service(Core& core, const Json& old, Decision& decision) {
-    if (auto address = cluster_ip_of(old["spec"])) core.cluster_ips.add_release(decision.also, *address);
+    if (auto address = cluster_ip_of(old["spec"]))
+        core.cluster_ips.add_release(decision.also, *address);
     for (uint32_t number : node_ports_of(old)) core.node_ports.add_release(decision.also, number);
 }
 

@@ -17,11 +17,14 @@ protected:
     }
 
     /// Opens an exec, sends messages, and gives all that came until the connection closed.
-    std::vector<std::string> exec(const std::string& query, const std::vector<std::string>& messages) {
+    std::vector<std::string> exec(const std::string& query,
+                                  const std::vector<std::string>& messages) {
         net::ClientOptions options;
         options.tls = World::admin_tls();
         net::Request request;
-        request.headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"},
+        request.headers = {{"Connection", "Upgrade"},
+                           {"Upgrade", "websocket"},
+                           {"Sec-WebSocket-Version", "13"},
                            {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
                            {"Sec-WebSocket-Protocol", "v5.channel.k8s.io"}};
         const std::string target = pods + "/p/exec?" + query;
@@ -64,11 +67,14 @@ TEST_F(Streams, GivenACommandThenOutputAndAnExitStatusComeOnTheirChannels) {
     const auto received = exec("command=echo&command=hi&stdout=true", {});
     ASSERT_EQ(received.size(), 3u);
     EXPECT_EQ(received[0], "\x01");
-    EXPECT_EQ(received[1], "\x01" "command: echo hi\n");
-    EXPECT_EQ(received[2], "\x03" R"({"metadata":{},"status":"Success"})");
+    EXPECT_EQ(received[1], "\x01"
+                           "command: echo hi\n");
+    EXPECT_EQ(received[2], "\x03"
+                           R"({"metadata":{},"status":"Success"})");
     const auto failed = exec("command=exit&command=7&stdout=true&stderr=true", {});
     ASSERT_FALSE(failed.empty());
-    EXPECT_NE(failed.back().find(R"("causes":[{"reason":"ExitCode","message":"7"}])"), std::string::npos);
+    EXPECT_NE(failed.back().find(R"("causes":[{"reason":"ExitCode","message":"7"}])"),
+              std::string::npos);
     const auto none = exec("command=none&stdout=true", {});
     EXPECT_NE(none.back().find("no such program"), std::string::npos);
 }
@@ -78,9 +84,11 @@ TEST_F(Streams, GivenInputAndItsHalfCloseThenTheCommandSeesBoth) {
     const auto received = exec("command=cat&stdin=true&stdout=true", {"\0hello"s, "\xff\0"s});
     ASSERT_EQ(received.size(), 3u);
     EXPECT_EQ(received[1], "\x01hello");
-    const auto sized = exec("command=size&stdin=true&stdout=true&tty=true", {"\x04{\"Width\":80,\"Height\":24}"s});
+    const auto sized =
+        exec("command=size&stdin=true&stdout=true&tty=true", {"\x04{\"Width\":80,\"Height\":24}"s});
     ASSERT_GE(sized.size(), 2u);
-    EXPECT_EQ(sized[1], "\x01" "80x24");
+    EXPECT_EQ(sized[1], "\x01"
+                        "80x24");
 }
 
 TEST_F(Streams, GivenAnExecThatCannotBeThenAStatusSaysWhy) {
@@ -88,7 +96,8 @@ TEST_F(Streams, GivenAnExecThatCannotBeThenAStatusSaysWhy) {
     EXPECT_EQ(world_.ask("GET", pods + "/p/exec?command=ls").status, 400);
     const Answer plain = world_.ask("POST", pods + "/p/exec?command=ls&stdout=true");
     EXPECT_EQ(plain.status, 400);
-    EXPECT_NE(plain.json["message"].as_string().find("Upgrade request required"), std::string_view::npos);
+    EXPECT_NE(plain.json["message"].as_string().find("Upgrade request required"),
+              std::string_view::npos);
     must(world_.client().create(resources::pods, "default", pod("idle")));
     EXPECT_EQ(world_.ask("GET", pods + "/idle/exec?command=ls&stdout=true").status, 400);
 }

@@ -54,10 +54,16 @@ inline void must(Result<> result) {
 /// Keys and certificates: made once for all tests of the program.
 struct Pki {
     net::KeyPair authority = must(net::make_authority("test-ca"));
-    net::KeyPair server = must(net::issue(authority, {.common_name = "server", .organizations = {}, .dns_names = {"localhost"},
-                                                      .ip_addresses = {"127.0.0.1"}, .server = true}));
-    net::KeyPair admin = must(net::issue(authority, {.common_name = "admin", .organizations = {"system:masters"},
-                                                     .dns_names = {}, .ip_addresses = {}, .client = true}));
+    net::KeyPair server = must(net::issue(authority, {.common_name = "server",
+                                                      .organizations = {},
+                                                      .dns_names = {"localhost"},
+                                                      .ip_addresses = {"127.0.0.1"},
+                                                      .server = true}));
+    net::KeyPair admin = must(net::issue(authority, {.common_name = "admin",
+                                                     .organizations = {"system:masters"},
+                                                     .dns_names = {},
+                                                     .ip_addresses = {},
+                                                     .client = true}));
     std::string signing_key = must(net::make_key());
     static const Pki& get() {
         static const Pki pki;
@@ -93,22 +99,37 @@ public:
     Answer ask(const std::string& method, const std::string& target, const std::string& body = {},
                net::Headers headers = {}) {
         if (!body.empty() && !headers.has("Content-Type"))
-            headers.add("Content-Type", method == "PATCH" ? "application/merge-patch+json" : "application/json");
+            headers.add("Content-Type",
+                        method == "PATCH" ? "application/merge-patch+json" : "application/json");
         return send(admin_tls(), method, target, body, std::move(headers));
     }
-    Answer ask_with_token(const std::string& token, const std::string& method, const std::string& target) {
+    Answer ask_with_token(const std::string& token, const std::string& method,
+                          const std::string& target) {
         net::Headers headers;
         if (!token.empty()) headers.add("Authorization", "Bearer " + token);
-        return send({.ca_pem = Pki::get().authority.cert_pem, .cert_pem = {}, .key_pem = {}, .server_name = {}},
+        return send({.ca_pem = Pki::get().authority.cert_pem,
+                     .cert_pem = {},
+                     .key_pem = {},
+                     .server_name = {}},
                     method, target, {}, std::move(headers));
+    }
+    /// Over the control socket: no certificate, no token.
+    Result<net::Response> ask_control(const std::string& target) {
+        net::ClientOptions options;
+        options.unix_path = folder() + "/control.sock";
+        net::Request request;
+        request.target = target;
+        return net::http_request(options, "http://localhost" + target, std::move(request));
     }
     static net::ClientTls admin_tls() {
         const Pki& pki = Pki::get();
-        return {.ca_pem = pki.authority.cert_pem, .cert_pem = pki.admin.cert_pem, .key_pem = pki.admin.key_pem,
+        return {.ca_pem = pki.authority.cert_pem,
+                .cert_pem = pki.admin.cert_pem,
+                .key_pem = pki.admin.key_pem,
                 .server_name = {}};
     }
-    Answer send(net::ClientTls tls, const std::string& method, const std::string& target, const std::string& body,
-                net::Headers headers) {
+    Answer send(net::ClientTls tls, const std::string& method, const std::string& target,
+                const std::string& body, net::Headers headers) {
         net::ClientOptions options;
         options.tls = std::move(tls);
         net::Request request;
@@ -137,17 +158,21 @@ public:
         const std::string ca = file("ca.crt", pki.authority.cert_pem);
         const std::string cert = file("admin.crt", pki.admin.cert_pem);
         const std::string key = file("admin.key", pki.admin.key_pem);
-        return file("kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster:\n"
-                                  "    server: " + url() + "\n    certificate-authority: " + ca +
-                                  "\nusers:\n- name: u\n  user:\n    client-certificate: " + cert +
-                                  "\n    client-key: " + key +
-                                  "\ncontexts:\n- name: c\n  context:\n    cluster: c\n    user: u\n");
+        return file(
+            "kubeconfig",
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster:\n"
+            "    server: " +
+                url() + "\n    certificate-authority: " + ca +
+                "\nusers:\n- name: u\n  user:\n    client-certificate: " + cert +
+                "\n    client-key: " + key +
+                "\ncontexts:\n- name: c\n  context:\n    cluster: c\n    user: u\n");
     }
 
 private:
     void start() {
         const Pki& pki = Pki::get();
-        store_ = must(store::open_sqlite_store({.path = folder_.path() + "/store.db", .clock = nullptr, .disk = nullptr}));
+        store_ = must(store::open_sqlite_store(
+            {.path = folder_.path() + "/store.db", .clock = nullptr, .disk = nullptr}));
         loop_ = must(io::LoopThread::start("kube-test"));
         pool_ = std::make_unique<io::WorkerPool>("kube-test", 4, 4096);
         ApiServerOptions options = options_;
@@ -161,8 +186,10 @@ private:
         http.inline_handler = server_->inline_handler();
         http.error_page = &ApiServer::error_page;
         http_ = must(net::HttpServer::create(loop_->loop(), *pool_, http, server_->handler()));
-        auto tls = must(net::TlsContext::server({pki.server.cert_pem, pki.server.key_pem, pki.authority.cert_pem}));
+        auto tls = must(net::TlsContext::server(
+            {pki.server.cert_pem, pki.server.key_pem, pki.authority.cert_pem}));
         must(http_->listen_tcp("127.0.0.1", 0, tls));
+        must(http_->listen_unix(folder() + "/control.sock"));
     }
     void stop() {
         if (server_) server_->stop();
@@ -186,29 +213,39 @@ private:
 inline Json config_map(const std::string& name, const std::string& value = "v", Json labels = {}) {
     Json metadata = Json::object({{"name", name}});
     if (!labels.is_null()) metadata.set("labels", std::move(labels));
-    return Json::object({{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", std::move(metadata)},
+    return Json::object({{"apiVersion", "v1"},
+                         {"kind", "ConfigMap"},
+                         {"metadata", std::move(metadata)},
                          {"data", Json::object({{"key", value}})}});
 }
 
 inline Json pod(const std::string& name) {
     Json container = Json::object({{"name", "main"}, {"image", "web:1"}});
-    return Json::object({{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", Json::object({{"name", name}})},
-                         {"spec", Json::object({{"containers", Json::array({std::move(container)})}})}});
+    return Json::object(
+        {{"apiVersion", "v1"},
+         {"kind", "Pod"},
+         {"metadata", Json::object({{"name", name}})},
+         {"spec", Json::object({{"containers", Json::array({std::move(container)})}})}});
 }
 
 inline Json deployment(const std::string& name, int replicas = 3) {
     Json labels = Json::object({{"app", name}});
-    Json tmpl = Json::object({{"metadata", Json::object({{"labels", labels}})}, {"spec", pod("x")["spec"]}});
-    return Json::object({{"apiVersion", "apps/v1"}, {"kind", "Deployment"},
-                         {"metadata", Json::object({{"name", name}})},
-                         {"spec", Json::object({{"replicas", replicas},
-                                                {"selector", Json::object({{"matchLabels", labels}})},
-                                                {"template", tmpl}})}});
+    Json tmpl = Json::object(
+        {{"metadata", Json::object({{"labels", labels}})}, {"spec", pod("x")["spec"]}});
+    return Json::object(
+        {{"apiVersion", "apps/v1"},
+         {"kind", "Deployment"},
+         {"metadata", Json::object({{"name", name}})},
+         {"spec", Json::object({{"replicas", replicas},
+                                {"selector", Json::object({{"matchLabels", labels}})},
+                                {"template", tmpl}})}});
 }
 
 inline Json service(const std::string& name, const std::string& type = "ClusterIP") {
     Json port = Json::object({{"port", 80}});
-    return Json::object({{"apiVersion", "v1"}, {"kind", "Service"}, {"metadata", Json::object({{"name", name}})},
+    return Json::object({{"apiVersion", "v1"},
+                         {"kind", "Service"},
+                         {"metadata", Json::object({{"name", name}})},
                          {"spec", Json::object({{"type", type}, {"ports", Json::array({port})}})}});
 }
 

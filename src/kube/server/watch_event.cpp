@@ -16,12 +16,16 @@ std::string_view name_of(EventType type) {
 std::string encode_event(EventType type, std::string_view object) {
     std::string line;
     line.reserve(object.size() + 40);
-    line.append("{\"type\":\"").append(name_of(type)).append("\",\"object\":").append(object).append("}\n");
+    line.append("{\"type\":\"")
+        .append(name_of(type))
+        .append("\",\"object\":")
+        .append(object)
+        .append("}\n");
     return line;
 }
 
-std::string encode_object(const api::Kind& kind, const EventStyle& style, std::string_view json, WallTime now,
-                          bool with_columns) {
+std::string encode_object(const api::Kind& kind, const EventStyle& style, std::string_view json,
+                          WallTime now, bool with_columns) {
     const Representation& representation = style.representation;
     if (representation.form == Representation::Form::object) return std::string(json);
     auto object = codec::parse_json(json);
@@ -29,17 +33,21 @@ std::string encode_object(const api::Kind& kind, const EventStyle& style, std::s
     if (representation.form == Representation::Form::partial)
         return api::partial_metadata(*object, representation.version).dump();
     const api::TableOptions options{style.include, representation.version, now};
-    Json metadata = Json::object({{"resourceVersion", object->at({"metadata", "resourceVersion"})}});
+    Json metadata =
+        Json::object({{"resourceVersion", object->at({"metadata", "resourceVersion"})}});
     return api::make_table(kind, std::span(&*object, 1), metadata, options, with_columns).dump();
 }
 
-std::string encode_bookmark(const api::Kind& kind, const EventStyle& style, int64_t revision, BookmarkKind which) {
-    Json metadata = Json::object({{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}});
+std::string encode_bookmark(const api::Kind& kind, const EventStyle& style, int64_t revision,
+                            BookmarkKind which) {
+    Json metadata = Json::object(
+        {{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}});
     if (which == BookmarkKind::initial_events_end)
         metadata.set("annotations", Json::object({{"k8s.io/initial-events-end", "true"}}));
     if (style.representation.form == Representation::Form::table) {
         const api::TableOptions options{style.include, style.representation.version, {}};
-        return encode_event(EventType::bookmark, api::make_table(kind, {}, metadata, options, false).dump());
+        return encode_event(EventType::bookmark,
+                            api::make_table(kind, {}, metadata, options, false).dump());
     }
     Json object = Json::object({{"kind", kind.kind}, {"apiVersion", kind.group_version()}});
     if (style.representation.form == Representation::Form::partial)
@@ -60,9 +68,11 @@ const std::string& ChangeEncoder::shown(EventType type) {
 
 SharedBytes ChangeEncoder::line(EventType type, const EventStyle& style, bool with_columns) {
     const bool table = style.representation.form == Representation::Form::table;
-    SharedBytes& line = lines_[{type, style.representation.form, style.representation.version, style.include,
-                                table && with_columns}];
-    if (!line) line = share(encode_event(type, encode_object(kind_, style, shown(type), now_, with_columns)));
+    SharedBytes& line = lines_[{type, style.representation.form, style.representation.version,
+                                style.include, table && with_columns}];
+    if (!line)
+        line =
+            share(encode_event(type, encode_object(kind_, style, shown(type), now_, with_columns)));
     return line;
 }
 

@@ -24,11 +24,12 @@ struct EventStyle {
 /// An event line: `{"type":"ADDED","object":...}` and a newline.
 std::string encode_event(EventType type, std::string_view object);
 /// The text of `object` in a style; `with_columns` for the first Table of a watch.
-std::string encode_object(const api::Kind& kind, const EventStyle& style, std::string_view json, WallTime now,
-                          bool with_columns);
+std::string encode_object(const api::Kind& kind, const EventStyle& style, std::string_view json,
+                          WallTime now, bool with_columns);
 /// A BOOKMARK's line; `initial_end` marks the end of a watch's initial events.
 enum class BookmarkKind { progress, initial_events_end };
-std::string encode_bookmark(const api::Kind& kind, const EventStyle& style, int64_t revision, BookmarkKind which);
+std::string encode_bookmark(const api::Kind& kind, const EventStyle& style, int64_t revision,
+                            BookmarkKind which);
 std::string encode_error_event(const Failure& failure);
 
 /// The encodings of one change while it is handed round. Loop thread.

@@ -24,7 +24,8 @@ void WatchHub::pump() {
         dirty.swap(dirty_);
     }
     for (Collection* collection : dirty)
-        if (auto feed = feeds_.find(collection); feed != feeds_.end()) pump(*collection, feed->second);
+        if (auto feed = feeds_.find(collection); feed != feeds_.end())
+            pump(*collection, feed->second);
 }
 
 void WatchHub::pump(Collection& collection, Feed& feed) {
@@ -38,7 +39,8 @@ void WatchHub::pump(Collection& collection, Feed& feed) {
     }
     for (const ChangePointer& change : *changes) {
         ChangeEncoder encoder(collection.kind(), *change, core_.now());
-        std::erase_if(feed.watchers, [&](const auto& watcher) { return !deliver(*watcher, encoder); });
+        std::erase_if(feed.watchers,
+                      [&](const auto& watcher) { return !deliver(*watcher, encoder); });
         feed.delivered = change->revision;
     }
 }
@@ -50,7 +52,9 @@ bool WatchHub::deliver(Watcher& watcher, ChangeEncoder& encoder) {
     const bool now = change.current && watcher.filter.matches(*change.current);
     const bool before = change.previous && watcher.filter.matches(*change.previous);
     if (!now && !before) return true;
-    const EventType type = !now ? EventType::deleted : before ? EventType::modified : EventType::added;
+    const EventType type = !now     ? EventType::deleted
+                           : before ? EventType::modified
+                                    : EventType::added;
     return watcher.deliver(type, encoder);
 }
 
@@ -76,7 +80,8 @@ void WatchHub::add(std::shared_ptr<Watcher> watcher) {
 void WatchHub::remove(const Watcher* watcher) {
     auto feed = feeds_.find(&watcher->collection);
     if (feed == feeds_.end()) return;
-    std::erase_if(feed->second.watchers, [watcher](const auto& entry) { return entry.get() == watcher; });
+    std::erase_if(feed->second.watchers,
+                  [watcher](const auto& entry) { return entry.get() == watcher; });
 }
 
 int64_t WatchHub::catch_up(Collection& collection) {

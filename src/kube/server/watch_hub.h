@@ -1,6 +1,6 @@
 #pragma once
-// Hands the cache's changes to everyone who watches. Watchers belong to the loop's thread: the store's
-// thread only says that something changed, and one pass over the watchers follows.
+// Hands the cache's changes to everyone who watches. Watchers belong to the loop's thread: the
+// store's thread only says that something changed, and one pass over the watchers follows.
 
 #include <functional>
 #include <map>
@@ -9,8 +9,8 @@
 #include <set>
 #include <vector>
 
-#include "core.h"
 #include "cloudlet/net/http_server.h"
+#include "core.h"
 #include "watch_event.h"
 
 namespace cloudlet::kube::server {
@@ -48,8 +48,8 @@ public:
     void changed(const std::vector<Collection*>& collections);
 
     /// The rest: loop thread.
-    /// Delivers what the window has after `seen`, then what comes. An `expired` failure when the window does
-    /// not reach back that far.
+    /// Delivers what the window has after `seen`, then what comes. An `expired` failure when the
+    /// window does not reach back that far.
     void add(std::shared_ptr<Watcher> watcher);
     void remove(const Watcher* watcher);
     /// Delivers everything that is in the cache; returns the revision up to which that is so.
@@ -77,13 +77,15 @@ private:
     bool stopped_ = false;
 };
 
-/// Answers a watch request: streams events until the client goes away, the time is up, or it is too slow.
-void serve_watch(const std::shared_ptr<WatchHub>& hub, std::shared_ptr<net::Exchange> exchange, const Target& target,
-                 ListQuery query, EventStyle style);
+/// Answers a watch request: streams events until the client goes away, the time is up, or it is too
+/// slow.
+void serve_watch(const std::shared_ptr<WatchHub>& hub, std::shared_ptr<net::Exchange> exchange,
+                 const Target& target, ListQuery query, EventStyle style);
 
 /// A watch of a caller in this process.
-Outcome<std::unique_ptr<api::Watch>> watch_locally(const std::shared_ptr<WatchHub>& hub, Collection& collection,
-                                                   WatchFilter filter, std::string_view resource_version,
-                                                   std::function<void(const api::WatchEvent&)> on_event);
+Outcome<std::unique_ptr<api::Watch>>
+watch_locally(const std::shared_ptr<WatchHub>& hub, Collection& collection, WatchFilter filter,
+              std::string_view resource_version,
+              std::function<void(const api::WatchEvent&)> on_event);
 
 } // namespace cloudlet::kube::server

@@ -41,7 +41,8 @@ public:
     /// Waits until `count` events are there, or the watch ended; gives what there is.
     std::vector<Json> wait_for(size_t count) {
         std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, std::chrono::seconds(30), [&] { return events_.size() >= count || ended_; });
+        changed_.wait_for(lock, std::chrono::seconds(30),
+                          [&] { return events_.size() >= count || ended_; });
         return events_;
     }
     /// Waits until an event fits.
@@ -66,7 +67,8 @@ private:
         std::lock_guard lock(mutex_);
         buffer_.append(bytes);
         for (size_t end; (end = buffer_.find('\n')) != std::string::npos; buffer_.erase(0, end + 1))
-            if (auto event = codec::parse_json(buffer_.substr(0, end))) events_.push_back(std::move(*event));
+            if (auto event = codec::parse_json(buffer_.substr(0, end)))
+                events_.push_back(std::move(*event));
         changed_.notify_all();
         return !over_;
     }

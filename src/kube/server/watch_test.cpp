@@ -1,5 +1,6 @@
 // Watches: what they start with, what they see, how they end; and a model check with selectors.
 
+#include <future>
 #include <map>
 #include <set>
 
@@ -12,7 +13,9 @@ namespace {
 const std::string config_maps = "/api/v1/namespaces/default/configmaps";
 
 std::string type_of(const Json& event) { return std::string(event["type"].as_string()); }
-std::string name_of(const Json& event) { return std::string(event.at({"object", "metadata", "name"}).as_string()); }
+std::string name_of(const Json& event) {
+    return std::string(event.at({"object", "metadata", "name"}).as_string());
+}
 
 /// Ends every watch before the readers are joined.
 class Finish {
@@ -39,14 +42,17 @@ TEST(Watch, GivenNoResourceVersionThenPresentObjectsComeFirstAndChangesFollow) {
     EXPECT_EQ(type_of(events[1]), "MODIFIED");
     EXPECT_EQ(type_of(events[2]), "DELETED");
     EXPECT_EQ(events[2].at({"object", "data", "key"}).as_string(), "w");
-    EXPECT_GT(std::stoll(std::string(events[2].at({"object", "metadata", "resourceVersion"}).as_string())),
-              std::stoll(std::string(events[1].at({"object", "metadata", "resourceVersion"}).as_string())));
+    EXPECT_GT(std::stoll(
+                  std::string(events[2].at({"object", "metadata", "resourceVersion"}).as_string())),
+              std::stoll(std::string(
+                  events[1].at({"object", "metadata", "resourceVersion"}).as_string())));
 }
 
 TEST(Watch, GivenTheVersionOfAListThenOnlyWhatCameAfterIt) {
     World world;
     world.client().create(resources::config_maps, "default", config_map("a"));
-    const std::string version(world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
+    const std::string version(
+        world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
     world.client().create(resources::config_maps, "default", config_map("b"));
     WatchReader reader(world, config_maps + "?watch=true&resourceVersion=" + version);
     Finish finish(world);
@@ -58,22 +64,28 @@ TEST(Watch, GivenTheVersionOfAListThenOnlyWhatCameAfterIt) {
 TEST(Watch, GivenASelectorThenEnteringIsAddedAndLeavingIsDeletedWithTheLastState) {
     World world;
     world.client().create(resources::config_maps, "default", config_map("a"));
-    const std::string version(world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
-    WatchReader reader(world, config_maps + "?watch=true&labelSelector=on%3Dyes&resourceVersion=" + version);
+    const std::string version(
+        world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
+    WatchReader reader(world, config_maps +
+                                  "?watch=true&labelSelector=on%3Dyes&resourceVersion=" + version);
     Finish finish(world);
     auto label = [&](const Json& value) {
-        world.client().patch(resources::config_maps, {"default", "a"}, api::PatchType::merge,
-                             Json::object({{"metadata", Json::object({{"labels", Json::object({{"on", value}})}})}}));
+        world.client().patch(
+            resources::config_maps, {"default", "a"}, api::PatchType::merge,
+            Json::object(
+                {{"metadata", Json::object({{"labels", Json::object({{"on", value}})}})}}));
     };
     label("yes");
     label(nullptr);
-    world.client().create(resources::config_maps, "default", config_map("end", "v", Json::object({{"on", "yes"}})));
+    world.client().create(resources::config_maps, "default",
+                          config_map("end", "v", Json::object({{"on", "yes"}})));
     const auto events = reader.wait_for(3);
     ASSERT_EQ(events.size(), 3u);
     EXPECT_EQ(type_of(events[0]), "ADDED");
     EXPECT_EQ(type_of(events[1]), "DELETED");
     EXPECT_EQ(events[1].at({"object", "metadata", "labels", "on"}).as_string(), "yes");
-    EXPECT_NE(events[1].at({"object", "metadata", "resourceVersion"}), events[0].at({"object", "metadata", "resourceVersion"}));
+    EXPECT_NE(events[1].at({"object", "metadata", "resourceVersion"}),
+              events[0].at({"object", "metadata", "resourceVersion"}));
     EXPECT_EQ(name_of(events[2]), "end");
 }
 
@@ -81,9 +93,11 @@ TEST(Watch, GivenAVersionBeforeTheWindowThenAnErrorEventWithExpired) {
     ApiServerOptions options;
     options.watch_window = 4;
     World world(options);
-    const std::string version(world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
+    const std::string version(
+        world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
     for (int i = 0; i < 10; ++i)
-        world.client().create(resources::config_maps, "default", config_map("c" + std::to_string(i)));
+        world.client().create(resources::config_maps, "default",
+                              config_map("c" + std::to_string(i)));
     WatchReader reader(world, config_maps + "?watch=true&resourceVersion=" + version);
     ASSERT_TRUE(reader.wait_for_end());
     const auto events = reader.wait_for(1);
@@ -91,22 +105,31 @@ TEST(Watch, GivenAVersionBeforeTheWindowThenAnErrorEventWithExpired) {
     EXPECT_EQ(type_of(events[0]), "ERROR");
     EXPECT_EQ(events[0].at({"object", "code"}).as_int(), 410);
     EXPECT_EQ(events[0].at({"object", "reason"}).as_string(), "Expired");
-    auto local = world.client().watch(resources::config_maps, "default", {.labels = {}, .fields = {}, .resource_version = version}, [](const auto&) {});
+    auto local = world.client().watch(resources::config_maps, "default",
+                                      {.labels = {}, .fields = {}, .resource_version = version},
+                                      [](const auto&) {});
     ASSERT_FALSE(local);
     EXPECT_EQ(local.error().code, Code::expired);
 }
 
 TEST(Watch, GivenATimeoutWithBookmarksThenTheWatchEndsWithOneAtTheNewestRevision) {
     World world;
-    const std::string version(world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
-    WatchReader reader(world, config_maps + "?watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=" + version);
-    world.client().create(resources::secrets, "default", Json::object({{"metadata", Json::object({{"name", "s"}})}}));
+    const std::string version(
+        world.ask("GET", config_maps).json.at({"metadata", "resourceVersion"}).as_string());
+    WatchReader reader(
+        world,
+        config_maps +
+            "?watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=" + version);
+    world.client().create(resources::secrets, "default",
+                          Json::object({{"metadata", Json::object({{"name", "s"}})}}));
     ASSERT_TRUE(reader.wait_for_end());
     const auto events = reader.wait_for(1);
     ASSERT_EQ(events.size(), 1u);
     EXPECT_EQ(type_of(events[0]), "BOOKMARK");
     EXPECT_EQ(events[0].at({"object", "kind"}).as_string(), "ConfigMap");
-    EXPECT_GT(std::stoll(std::string(events[0].at({"object", "metadata", "resourceVersion"}).as_string())), std::stoll(version));
+    EXPECT_GT(std::stoll(
+                  std::string(events[0].at({"object", "metadata", "resourceVersion"}).as_string())),
+              std::stoll(version));
 }
 
 TEST(Watch, GivenSendInitialEventsThenABookmarkMarksTheirEnd) {
@@ -114,26 +137,33 @@ TEST(Watch, GivenSendInitialEventsThenABookmarkMarksTheirEnd) {
     world.client().create(resources::config_maps, "default", config_map("a"));
     const Answer refused = world.ask("GET", config_maps + "?watch=true&sendInitialEvents=true");
     EXPECT_EQ(refused.status, 400);
-    WatchReader reader(world, config_maps + "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+    WatchReader reader(world, config_maps +
+                                  "?watch=true&sendInitialEvents=true&resourceVersionMatch="
+                                  "NotOlderThan&allowWatchBookmarks=true");
     Finish finish(world);
     const auto events = reader.wait_for(2);
     ASSERT_EQ(events.size(), 2u);
     EXPECT_EQ(type_of(events[0]), "ADDED");
-    EXPECT_EQ(events[1].at({"object", "metadata", "annotations", "k8s.io/initial-events-end"}).as_string(), "true");
+    EXPECT_EQ(events[1]
+                  .at({"object", "metadata", "annotations", "k8s.io/initial-events-end"})
+                  .as_string(),
+              "true");
 }
 
 TEST(Watch, GivenATableWatchThenColumnsComeOnceAndRowsCarryMetadata) {
     World world;
     world.client().create(resources::config_maps, "default", config_map("a"));
     world.client().create(resources::config_maps, "default", config_map("b"));
-    WatchReader reader(world, config_maps + "?watch=true", {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}});
+    WatchReader reader(world, config_maps + "?watch=true",
+                       {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}});
     Finish finish(world);
     const auto events = reader.wait_for(2);
     ASSERT_EQ(events.size(), 2u);
     EXPECT_EQ(events[0].at({"object", "kind"}).as_string(), "Table");
     EXPECT_GT(events[0].at({"object", "columnDefinitions"}).size(), 0u);
     EXPECT_EQ(events[1].at({"object", "columnDefinitions"}).size(), 0u);
-    EXPECT_EQ(events[1].at({"object", "rows"})[0].at({"object", "kind"}).as_string(), "PartialObjectMetadata");
+    EXPECT_EQ(events[1].at({"object", "rows"})[0].at({"object", "kind"}).as_string(),
+              "PartialObjectMetadata");
 }
 
 TEST(Watch, GivenAServerThatStopsThenItsWatchesEnd) {
@@ -146,6 +176,40 @@ TEST(Watch, GivenAServerThatStopsThenItsWatchesEnd) {
     EXPECT_TRUE(other.wait_for_end());
 }
 
+TEST(Watch, GivenAReaderThatDoesNotReadThenItIsCutAndOthersAreServed) {
+    ApiServerOptions options;
+    options.watch_queue_bytes = 256 << 10;
+    World world(options);
+    std::promise<void> gate;
+    std::shared_future<void> opened = gate.get_future().share();
+    std::atomic<bool> watching{false};
+    auto slow = std::async(std::launch::async, [&] {
+        net::ClientOptions client;
+        client.tls = World::admin_tls();
+        net::Request request;
+        request.target = config_maps + "?watch=true&timeoutSeconds=300";
+        return net::http_stream(
+            client, world.url() + request.target, request,
+            [&](const net::Response&) {
+                watching = true;
+                watching.notify_all();
+                opened.wait();
+                return true;
+            },
+            [](std::string_view) { return true; });
+    });
+    watching.wait(false);
+    WatchReader good(world, config_maps + "?watch=true");
+    Finish finish(world);
+    for (int i = 0; i < 40; ++i)
+        must(world.client().create(
+            resources::config_maps, "default",
+            config_map("big" + std::to_string(i), std::string(512 << 10, 'x'))));
+    EXPECT_EQ(good.wait_for(40).size(), 40u);
+    gate.set_value();
+    EXPECT_FALSE(slow.get()); // ended by the server before its time, in the middle of a chunk
+}
+
 /// A copy that is kept by nothing but events.
 class Replica {
 public:
@@ -156,15 +220,20 @@ public:
         if (revision <= last_) problems_ += name + ": events out of order; ";
         last_ = revision;
         const bool known = objects_.contains(name);
-        if (event.type == api::WatchEvent::Type::added && known) problems_ += name + ": added twice; ";
-        if (event.type != api::WatchEvent::Type::added && !known) problems_ += name + ": was not there; ";
-        if (event.type == api::WatchEvent::Type::deleted) objects_.erase(name);
-        else objects_[name] = std::string(event.object.resource_version());
+        if (event.type == api::WatchEvent::Type::added && known)
+            problems_ += name + ": added twice; ";
+        if (event.type != api::WatchEvent::Type::added && !known)
+            problems_ += name + ": was not there; ";
+        if (event.type == api::WatchEvent::Type::deleted)
+            objects_.erase(name);
+        else
+            objects_[name] = std::string(event.object.resource_version());
         changed_.notify_all();
     }
     bool wait_for(const std::map<std::string, std::string>& wanted) {
         std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return objects_ == wanted; });
+        return changed_.wait_for(lock, std::chrono::seconds(30),
+                                 [&] { return objects_ == wanted; });
     }
     std::string problems() {
         std::lock_guard lock(mutex_);
@@ -185,14 +254,21 @@ TEST(Watch, GivenRandomWritesThenEveryFilteredCopyEndsAsTheFilteredList) {
     std::vector<std::unique_ptr<api::Watch>> watches;
     auto list = [&](const std::string& selector) {
         return must(world.client().list(resources::config_maps, "default",
-                                        {.labels = must(api::LabelSelector::parse(selector)), .fields = {}, .limit = 0, .continue_token = {}}));
+                                        {.labels = must(api::LabelSelector::parse(selector)),
+                                         .fields = {},
+                                         .limit = 0,
+                                         .continue_token = {}}));
     };
-    for (const std::string selector : {"color=red", "color!=red", "color in (blue,green),size", "!size"}) {
+    for (const std::string selector :
+         {"color=red", "color!=red", "color in (blue,green),size", "!size"}) {
         api::WatchOptions options;
         options.labels = must(api::LabelSelector::parse(selector));
         options.resource_version = list(selector).resource_version;
-        watches.push_back(must(world.client().watch(resources::config_maps, "default", options,
-                                                    [&replica = replicas[selector]](const api::WatchEvent& event) { replica.apply(event); })));
+        watches.push_back(must(
+            world.client().watch(resources::config_maps, "default", options,
+                                 [&replica = replicas[selector]](const api::WatchEvent& event) {
+                                     replica.apply(event);
+                                 })));
     }
     std::vector<std::thread> writers;
     for (uint64_t seed = 1; seed <= 4; ++seed)
@@ -204,10 +280,16 @@ TEST(Watch, GivenRandomWritesThenEveryFilteredCopyEndsAsTheFilteredList) {
                 Json labels = Json::object({{"color", colors[random.below(3)]}});
                 labels.set("size", random.chance(0.5) ? Json("big") : Json());
                 const uint64_t action = random.below(4);
-                if (action == 0) (void)world.client().remove(resources::config_maps, {"default", name});
-                else if (action == 1) (void)world.client().create(resources::config_maps, "default", config_map(name, "v", Json::object({{"color", labels["color"]}})));
-                else (void)world.client().patch(resources::config_maps, {"default", name}, api::PatchType::merge,
-                                                Json::object({{"metadata", Json::object({{"labels", labels}})}}));
+                if (action == 0)
+                    (void)world.client().remove(resources::config_maps, {"default", name});
+                else if (action == 1)
+                    (void)world.client().create(
+                        resources::config_maps, "default",
+                        config_map(name, "v", Json::object({{"color", labels["color"]}})));
+                else
+                    (void)world.client().patch(
+                        resources::config_maps, {"default", name}, api::PatchType::merge,
+                        Json::object({{"metadata", Json::object({{"labels", labels}})}}));
             }
         });
     for (std::thread& writer : writers) writer.join();

@@ -6,13 +6,14 @@ namespace cloudlet::kube::server {
 
 namespace {
 
-constexpr int attempt_limit = 32;
+constexpr int attempt_limit = 512; // each is one commit: a writer among dozens gets its turn
 
 Outcome<Written> preview(const api::Kind& kind, const ObjectPointer& current, Decision decision) {
     Written written;
     if (decision.action == Decision::Action::put) {
         std::string bytes = encode_for_store(kind, decision.object);
-        written.json = share(current ? splice_revision(kind, bytes, current->revision()) : std::move(bytes));
+        written.json =
+            share(current ? splice_revision(kind, bytes, current->revision()) : std::move(bytes));
         return written;
     }
     if (!current) return refuse(internal("a decision to keep nothing"));
@@ -38,8 +39,8 @@ Writer::~Writer() {
     idle_.wait(lock, [this] { return under_way_ == 0; });
 }
 
-void Writer::write(const api::Kind& kind, std::string ns, std::string name, Mode mode, Decide decide,
-                   WriteDone done) {
+void Writer::write(const api::Kind& kind, std::string ns, std::string name, Mode mode,
+                   Decide decide, WriteDone done) {
     auto job = std::make_shared<Job>();
     job->kind = &kind;
     job->key = store_key(kind, ns, name);
@@ -60,14 +61,15 @@ void Writer::attempt(std::shared_ptr<Job> job) {
     auto decision = job->decide(current);
     if (!decision) return finish(job, tl::unexpected(std::move(decision.error())));
     const bool writes = decision->action != Decision::Action::keep;
-    if (!writes || job->mode == Mode::dry_run) return finish(job, preview(*job->kind, current, std::move(*decision)));
+    if (!writes || job->mode == Mode::dry_run)
+        return finish(job, preview(*job->kind, current, std::move(*decision)));
     commit(std::move(job), current, std::move(*decision));
 }
 
 void Writer::commit(std::shared_ptr<Job> job, const ObjectPointer& current, Decision decision) {
     store::Transaction transaction = std::move(decision.also);
-    transaction.compares.push_back({job->key, store::Compare::Target::mod_revision, store::Compare::Op::equal,
-                                    current ? current->revision() : 0});
+    transaction.compares.push_back({job->key, store::Compare::Target::mod_revision,
+                                    store::Compare::Op::equal, current ? current->revision() : 0});
     SharedBytes bytes;
     if (decision.action == Decision::Action::put) {
         bytes = share(encode_for_store(*job->kind, decision.object));
@@ -77,15 +79,16 @@ void Writer::commit(std::shared_ptr<Job> job, const ObjectPointer& current, Deci
         transaction.then.emplace_back(store::Delete{job->key, {}});
     }
     auto holds = std::make_shared<std::vector<std::shared_ptr<void>>>(std::move(decision.holds));
-    store_.commit(std::move(transaction), [this, job, current, bytes, holds](Result<store::TransactionResult> result) {
-        if (bytes && (!result || !result->succeeded)) cache_.forget(job->key, bytes);
-        holds->clear();
-        committed(job, current, bytes, std::move(result));
-    });
+    store_.commit(std::move(transaction),
+                  [this, job, current, bytes, holds](Result<store::TransactionResult> result) {
+                      if (bytes && (!result || !result->succeeded)) cache_.forget(job->key, bytes);
+                      holds->clear();
+                      committed(job, current, bytes, std::move(result));
+                  });
 }
 
-void Writer::committed(const std::shared_ptr<Job>& job, const ObjectPointer& current, const SharedBytes& bytes,
-                       Result<store::TransactionResult> result) {
+void Writer::committed(const std::shared_ptr<Job>& job, const ObjectPointer& current,
+                       const SharedBytes& bytes, Result<store::TransactionResult> result) {
     if (!result) return finish(job, refuse(from_error(result.error())));
     if (!result->succeeded) return retry(job);
     Written written;
@@ -96,7 +99,8 @@ void Writer::committed(const std::shared_ptr<Job>& job, const ObjectPointer& cur
         return finish(job, std::move(written));
     }
     written.object = cache_.find(*job->kind)->get(object_path(job->ns, job->name));
-    if (!written.object || written.object->revision() != result->revision) { // somebody wrote after us
+    if (!written.object ||
+        written.object->revision() != result->revision) { // somebody wrote after us
         auto own = CachedObject::make(*job->kind, bytes, result->revision);
         if (!own) return finish(job, refuse(from_error(own.error())));
         written.object = std::move(*own);
@@ -106,7 +110,8 @@ void Writer::committed(const std::shared_ptr<Job>& job, const ObjectPointer& cur
 }
 
 void Writer::retry(std::shared_ptr<Job> job) {
-    if (++job->attempts >= attempt_limit) return finish(job, refuse(modified(resource_of(*job->kind), job->name)));
+    if (++job->attempts >= attempt_limit)
+        return finish(job, refuse(modified(resource_of(*job->kind), job->name)));
     if (!pool_.submit([this, job] { attempt(job); }))
         finish(job, refuse(unavailable("the server is busy; try again")));
 }

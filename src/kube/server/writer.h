@@ -1,7 +1,7 @@
 #pragma once
-// The one way to change an object: read it from the cache, decide what it becomes, commit with a compare
-// of its revision, and decide anew when somebody was faster. So no update is ever lost, and a decision
-// is a plain function of the current object.
+// The one way to change an object: read it from the cache, decide what it becomes, commit with a
+// compare of its revision, and decide anew when somebody was faster. So no update is ever lost, and
+// a decision is a plain function of the current object.
 
 #include <condition_variable>
 #include <functional>
@@ -22,40 +22,43 @@ namespace cloudlet::kube::server {
 struct Decision {
     enum class Action { keep, put, remove };
     Action action = Action::keep;
-    Json object;                       // for put
-    store::Transaction also;           // compares and operations that belong to the same transaction
-    int64_t lease = 0;                 // the object dies with it
+    Json object;             // for put
+    store::Transaction also; // compares and operations that belong to the same transaction
+    int64_t lease = 0;       // the object dies with it
     std::vector<std::shared_ptr<void>> holds; // kept until the commit is decided
 };
 
 /// The object after a write.
 struct Written {
-    SharedBytes json;      // as it is now; the last state when removed
-    ObjectPointer object;  // null for a dry run of a create
+    SharedBytes json;     // as it is now; the last state when removed
+    ObjectPointer object; // null for a dry run of a create
     bool removed = false;
 };
 
-/// `current` is null when there is no such object. Runs on a worker or on the caller's thread, perhaps
-/// several times.
+/// `current` is null when there is no such object. Runs on a worker or on the caller's thread,
+/// perhaps several times.
 using Decide = std::function<Outcome<Decision>(const ObjectPointer& current)>;
 using WriteDone = std::function<void(Outcome<Written>)>;
 
 class Writer {
 public:
-    Writer(store::Store& store, Cache& cache, io::WorkerPool& pool) : store_(store), cache_(cache), pool_(pool) {}
+    Writer(store::Store& store, Cache& cache, io::WorkerPool& pool)
+        : store_(store), cache_(cache), pool_(pool) {}
     /// Waits for what is under way.
     ~Writer();
 
     enum class Mode { commit, dry_run };
-    /// `done` is called once: on the store's thread after a commit, else on the caller's or a worker's.
-    void write(const api::Kind& kind, std::string ns, std::string name, Mode mode, Decide decide, WriteDone done);
+    /// `done` is called once: on the store's thread after a commit, else on the caller's or a
+    /// worker's.
+    void write(const api::Kind& kind, std::string ns, std::string name, Mode mode, Decide decide,
+               WriteDone done);
 
 private:
     struct Job;
     void attempt(std::shared_ptr<Job> job);
     void commit(std::shared_ptr<Job> job, const ObjectPointer& current, Decision decision);
-    void committed(const std::shared_ptr<Job>& job, const ObjectPointer& current, const SharedBytes& bytes,
-                   Result<store::TransactionResult> result);
+    void committed(const std::shared_ptr<Job>& job, const ObjectPointer& current,
+                   const SharedBytes& bytes, Result<store::TransactionResult> result);
     void retry(std::shared_ptr<Job> job);
     void finish(const std::shared_ptr<Job>& job, Outcome<Written> outcome);
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -102,10 +103,27 @@ static int new_file_system(struct init* init, const struct cl_op_mount* op) {
     return tree;
 }
 
+// Our copies of the host's mounts are slaves: what is mounted in the container would not show on
+// the host. The source is therefore cloned in the host's own mount namespace, where it is a peer.
+static int clone_as_peer(struct init* init, const char* source, unsigned flags) {
+    int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (home < 0 || setns(CL_FD_TARGET, CLONE_NEWNS) != 0)
+        die(init, 1, errno, "bind %s: enter the host's mount namespace", source);
+    int tree = open_tree(AT_FDCWD, source, flags);
+    int saved = errno;
+    if (setns(home, CLONE_NEWNS) != 0)
+        die(init, 1, errno, "bind %s: come back to our mount namespace", source);
+    close(home);
+    errno = saved;
+    return tree;
+}
+
 static int bound_tree(struct init* init, const struct cl_op_mount* op, int* folder) {
     const char* source = cl_plan_string(&init->plan, op->source);
     struct stat info;
-    int tree = open_tree(AT_FDCWD, source, op->flags & CL_MOUNT_RECURSIVE ? AT_RECURSIVE : 0);
+    unsigned recursive = op->flags & CL_MOUNT_RECURSIVE ? AT_RECURSIVE : 0;
+    int tree = (op->flags & CL_MOUNT_HOST_PEER) != 0 ? clone_as_peer(init, source, recursive)
+                                                     : open_tree(AT_FDCWD, source, recursive);
     if (tree < 0 || fstat(tree, &info) != 0) die(init, 1, errno, "bind %s", source);
     int whole = (op->flags & CL_MOUNT_ATTR_RECURSIVE) != 0;
     if ((op->attr_set != 0 || op->attr_clear != 0) &&

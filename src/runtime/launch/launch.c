@@ -158,6 +158,9 @@ static int open_places(const struct cl_launch* launch, struct places* p, struct 
             return fail_with(error, "find process %d of the container", header->join_pid);
         p->pid_ns = p->target;
     }
+    if ((header->flags & CL_PLAN_HOST_MOUNTS) != 0 && p->target < 0 &&
+        (p->target = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)
+        return fail_with(error, "open our mount namespace");
     if (pid_ns != NULL && (p->pid_ns = open(pid_ns, O_RDONLY | O_CLOEXEC)) < 0)
         return fail_with(error, "open pid namespace %s", pid_ns);
     return 0;

@@ -14,8 +14,9 @@
 #define CL_PLAN_MAX_SIZE (4u << 20)
 
 // Flags of the header.
-#define CL_PLAN_WAITS 1u    // has a CL_OP_BARRIER
-#define CL_PLAN_TERMINAL 2u // has a CL_OP_TERMINAL
+#define CL_PLAN_WAITS 1u       // has a CL_OP_BARRIER
+#define CL_PLAN_TERMINAL 2u    // has a CL_OP_TERMINAL
+#define CL_PLAN_HOST_MOUNTS 4u // has a CL_MOUNT_HOST_PEER
 
 struct cl_plan_header {
     uint32_t magic;
@@ -92,6 +93,7 @@ struct cl_op_root {
 #define CL_MOUNT_PLAIN_TARGET 4u    // no symbolic link on the way to the target (proc and sysfs)
 #define CL_MOUNT_ON_PROC 8u         // the target may lie in a procfs
 #define CL_MOUNT_ATTR_RECURSIVE 16u // attributes are for the whole tree
+#define CL_MOUNT_HOST_PEER 32u      // a bind that shares mounts with the host in both directions
 
 struct cl_op_mount {
     struct cl_op op;
@@ -165,8 +167,9 @@ struct cl_op_exec {
 // Descriptors that cloudlet-init is born with, beside 0, 1 and 2.
 #define CL_FD_CONTROL 3 // SOCK_SEQPACKET to the launcher
 #define CL_FD_PLAN 4
-#define CL_FD_TARGET 5 // pidfd of join_pid, when there is one
-#define CL_FD_START 6  // a listening socket: the barrier waits for a connection instead of control
+#define CL_FD_TARGET                                                                               \
+    5 // pidfd of join_pid, or with CL_PLAN_HOST_MOUNTS the launcher's mount namespace
+#define CL_FD_START 6 // a listening socket: the barrier waits for a connection instead of control
 
 enum cl_message_kind {
     CL_MSG_GO = 1,   // launcher -> init: you are in your cgroup

@@ -11,6 +11,7 @@
 #include "cloudlet/base/clock.h"
 #include "cloudlet/codec/json.h"
 #include "cloudlet/io/file.h"
+#include "cloudlet/linux/seccomp.h"
 #include "commands.h"
 
 namespace cloudlet::runtime {
@@ -61,6 +62,7 @@ Result<int> dispatch(Global& global, const Words& argv) {
         fmt::print("{}", kUsage);
         return arguments.has("help") ? 0 : 1;
     }
+    linux::keep_compiled_seccomp_in(global.root + "/.seccomp"); // no id starts with a dot
     for (const Command& command : kCommands)
         if (command.name == arguments.words[0])
             return command.function(global,

@@ -14,8 +14,9 @@
 namespace cloudlet::api {
 
 /// A copy of one collection, optionally narrowed by selectors. Reads are thread-safe at any time.
-/// Handlers are called in order on one thread of the server and must not block: they put keys into a
-/// WorkQueue. When the watch breaks (expired, slow), the informer lists anew and reports the difference.
+/// Handlers are called in order on one thread of the server and must not block: they put keys into
+/// a WorkQueue. When the watch breaks (expired, slow), the informer lists anew and reports the
+/// difference.
 class Informer {
 public:
     /// `before` is empty for an object that is new, `after` for one that is gone.
@@ -49,7 +50,8 @@ private:
     std::shared_ptr<State> state_;
 };
 
-/// One shared Informer for each resource, made at first use; start() starts all that were asked for.
+/// One shared Informer for each resource, made at first use; start() starts all that were asked
+/// for.
 class InformerSet {
 public:
     explicit InformerSet(Client& client) : client_(client) {}

@@ -1,7 +1,7 @@
 #pragma once
 // An API object as everyone inside the program holds it: immutable JSON with a shared owner, plus
-// typed views of its metadata. Changing an object means writing a patch through api::Client, so that
-// a field the writer does not know is never lost.
+// typed views of its metadata. Changing an object means writing a patch through api::Client, so
+// that a field the writer does not know is never lost.
 
 #include <compare>
 #include <memory>
@@ -35,13 +35,16 @@ struct OwnerReference {
 class Object {
 public:
     Object() = default;
-    explicit Object(codec::Json json) : json_(std::make_shared<const codec::Json>(std::move(json))) {}
+    explicit Object(codec::Json json)
+        : json_(std::make_shared<const codec::Json>(std::move(json))) {}
     explicit Object(std::shared_ptr<const codec::Json> json) : json_(std::move(json)) {}
 
     explicit operator bool() const { return json_ != nullptr; }
     const codec::Json& json() const;
     const codec::Json& operator[](std::string_view key) const { return json()[key]; }
-    const codec::Json& at(std::initializer_list<std::string_view> path) const { return json().at(path); }
+    const codec::Json& at(std::initializer_list<std::string_view> path) const {
+        return json().at(path);
+    }
     const codec::Json& metadata() const { return json()["metadata"]; }
     const codec::Json& spec() const { return json()["spec"]; }
     const codec::Json& status() const { return json()["status"]; }
@@ -53,8 +56,12 @@ public:
     std::string_view uid() const { return metadata()["uid"].as_string(); }
     std::string_view resource_version() const { return metadata()["resourceVersion"].as_string(); }
     int64_t generation() const { return metadata()["generation"].as_int(); }
-    std::string_view label(std::string_view key) const { return metadata()["labels"][key].as_string(); }
-    std::string_view annotation(std::string_view key) const { return metadata()["annotations"][key].as_string(); }
+    std::string_view label(std::string_view key) const {
+        return metadata()["labels"][key].as_string();
+    }
+    std::string_view annotation(std::string_view key) const {
+        return metadata()["annotations"][key].as_string();
+    }
     ObjectKey key() const { return {std::string(ns()), std::string(name())}; }
 
     /// True once a deletion was accepted (metadata.deletionTimestamp is set).

@@ -10,7 +10,8 @@
 
 namespace cloudlet::api {
 
-/// One term of a label selector. `exists` and `absent` have no values; `greater` and `less` have one.
+/// One term of a label selector. `exists` and `absent` have no values; `greater` and `less` have
+/// one.
 struct Requirement {
     enum class Operator { in, not_in, exists, absent, greater, less };
     std::string key;
@@ -23,7 +24,8 @@ class LabelSelector {
 public:
     LabelSelector() = default;
 
-    /// The query-string form: "a=b,c!=d,e in (f,g),!h,i" (apimachinery labels.Parse). Error: invalid.
+    /// The query-string form: "a=b,c!=d,e in (f,g),!h,i" (apimachinery labels.Parse). Error:
+    /// invalid.
     static Result<LabelSelector> parse(std::string_view text);
     /// The object form, metav1.LabelSelector: matchLabels and matchExpressions. Error: invalid.
     static Result<LabelSelector> from_json(const codec::Json& selector);

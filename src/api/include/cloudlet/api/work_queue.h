@@ -14,9 +14,9 @@
 namespace cloudlet::api {
 
 struct WorkQueueOptions {
-    std::string name;                                       // for the log and the threads' names
-    size_t workers = 1;                                     // threads
-    Duration first_retry = std::chrono::milliseconds(5);    // doubles with each failure in a row
+    std::string name;                                    // for the log and the threads' names
+    size_t workers = 1;                                  // threads
+    Duration first_retry = std::chrono::milliseconds(5); // doubles with each failure in a row
     Duration longest_retry = std::chrono::seconds(30);
 };
 

@@ -7,7 +7,8 @@
 
 namespace cloudlet {
 
-/// A small fast generator (xoshiro256**, Blackman and Vigna 2018). Not for secrets; not thread-safe.
+/// A small fast generator (xoshiro256**, Blackman and Vigna 2018). Not for secrets; not
+/// thread-safe.
 class Random {
 public:
     explicit Random(uint64_t seed);

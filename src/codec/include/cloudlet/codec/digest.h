@@ -29,6 +29,7 @@ private:
 std::string sha256(std::string_view bytes);     // 32 raw bytes
 std::string sha256_hex(std::string_view bytes); // 64 hex digits
 std::string sha512_hex(std::string_view bytes); // 128 hex digits
-std::string sha1(std::string_view bytes);       // 20 raw bytes; for the WebSocket handshake only (RFC 6455)
+std::string
+sha1(std::string_view bytes); // 20 raw bytes; for the WebSocket handshake only (RFC 6455)
 
 } // namespace cloudlet::codec

@@ -1,12 +1,12 @@
 #pragma once
 // JSON as a value: what every room reads, edits and writes (RFC 8259).
 //
-// A Json is 24 bytes: numbers and strings of up to 22 bytes live inside it, longer strings, arrays and
-// objects on the heap. Copying copies the tree. Objects keep the order of insertion and have unique
-// keys. Integers are exact at any length; floats print as the shortest text that reads back the same.
-// Reads are total: a missing key or another type gives a shared null or the caller's fallback, so a
-// path can be followed without asking at each step. Distinct values may be used by distinct threads;
-// one value may be read by many threads at once.
+// A Json is 24 bytes: numbers and strings of up to 22 bytes live inside it, longer strings, arrays
+// and objects on the heap. Copying copies the tree. Objects keep the order of insertion and have
+// unique keys. Integers are exact at any length; floats print as the shortest text that reads back
+// the same. Reads are total: a missing key or another type gives a shared null or the caller's
+// fallback, so a path can be followed without asking at each step. Distinct values may be used by
+// distinct threads; one value may be read by many threads at once.
 
 #include <concepts>
 #include <cstddef>
@@ -80,7 +80,9 @@ public:
     /// An integer that as_int() can give exactly, or an unsigned one above INT64_MAX.
     bool is_int() const { return kind_ == Kind::signed_integer || kind_ == Kind::unsigned_integer; }
     /// Any number: is_int(), a float, or an integer beyond 64 bits.
-    bool is_number() const { return is_int() || kind_ == Kind::real || kind_ == Kind::huge_integer; }
+    bool is_number() const {
+        return is_int() || kind_ == Kind::real || kind_ == Kind::huge_integer;
+    }
     bool is_string() const { return kind_ == Kind::short_text || kind_ == Kind::long_text; }
     bool is_array() const { return kind_ == Kind::array; }
     bool is_object() const { return kind_ == Kind::object; }

@@ -1,7 +1,8 @@
 #pragma once
 // Tar archives as image layers use them: POSIX ustar and pax, GNU long names, base-256 numbers and
-// sparse files (GNU old format and pax 0.0, 0.1, 1.0), xattrs in pax records. Reading is libarchive's;
-// nothing here touches a file system: what an entry means there is decided by the reader's owner.
+// sparse files (GNU old format and pax 0.0, 0.1, 1.0), xattrs in pax records. Reading is
+// libarchive's; nothing here touches a file system: what an entry means there is decided by the
+// reader's owner.
 
 #include <cstdint>
 #include <memory>
@@ -46,8 +47,8 @@ public:
     TarReader(TarReader&&) noexcept;
     TarReader& operator=(TarReader&&) noexcept;
 
-    /// The next entry, nothing at the end of the archive. What is left of the former entry's content
-    /// is skipped. Error: Code::invalid when the archive is damaged; that of the source.
+    /// The next entry, nothing at the end of the archive. What is left of the former entry's
+    /// content is skipped. Error: Code::invalid when the archive is damaged; that of the source.
     Result<std::optional<TarEntry>> next();
     /// The next piece of the present entry's content, nothing at its end.
     Result<std::optional<TarBlock>> next_block();

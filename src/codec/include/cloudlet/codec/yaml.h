@@ -1,6 +1,7 @@
 #pragma once
-// YAML as Kubernetes reads it (sigs.k8s.io/yaml): documents become JSON values, scalars get the types
-// of YAML 1.1 as go-yaml resolves them ("yes" and "on" are booleans, 0x1f and 0o17 integers, ~ null).
+// YAML as Kubernetes reads it (sigs.k8s.io/yaml): documents become JSON values, scalars get the
+// types of YAML 1.1 as go-yaml resolves them ("yes" and "on" are booleans, 0x1f and 0o17 integers,
+// ~ null).
 
 #include <string>
 #include <string_view>

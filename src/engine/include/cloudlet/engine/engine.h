@@ -46,14 +46,16 @@ struct ExecConfig {
 };
 
 /// A process started in a running container. The streams are ours to read and write; closing
-/// `stdin_writer` is end of input. With a terminal, `terminal` is its master side and the others are
-/// empty. Destroying the object leaves the process running. Thread-safe except for the descriptors.
+/// `stdin_writer` is end of input. With a terminal, `terminal` is its master side and the others
+/// are empty. Destroying the object leaves the process running. Thread-safe except for the
+/// descriptors.
 class Exec {
 public:
     virtual ~Exec() = default;
     io::UniqueFd stdin_writer, stdout_reader, stderr_reader, terminal;
 
-    /// Runs once, on the loop thread, when the process ended (128+n for a signal); at once if it has.
+    /// Runs once, on the loop thread, when the process ended (128+n for a signal); at once if it
+    /// has.
     virtual void on_exit(std::function<void(int exit_code)> callback) = 0;
     virtual Result<> resize(uint16_t rows, uint16_t columns) = 0;
     virtual Result<> kill(int signal) = 0;
@@ -64,11 +66,12 @@ public:
     /// Opens (and recovers) the engine's state. The loop, store and network must outlive it.
     /// `network` may be null: then only sandboxes with host_network can be made.
     static Result<std::unique_ptr<Engine>> open(EngineOptions options, io::EventLoop& loop,
-                                                image::ImageStore& images, network::PodNetwork* network);
+                                                image::ImageStore& images,
+                                                network::PodNetwork* network);
     ~Engine(); // containers keep running
 
-    /// Told of every exit, on the loop thread; must not block. Exits found by open() are told to the
-    /// first callback at once. One callback; set it before starting containers.
+    /// Told of every exit, on the loop thread; must not block. Exits found by open() are told to
+    /// the first callback at once. One callback; set it before starting containers.
     void on_exit(std::function<void(const ContainerInfo&)> callback);
 
     /// Makes namespaces, network, files and cgroup. Idempotent for one id: an existing sandbox is
@@ -102,8 +105,8 @@ public:
 
     /// Kills and removes everything of this instance (for `down --purge`).
     Result<> remove_all();
-    /// Compares records with the machine: one line for every mount, cgroup, pin, snapshot or process
-    /// of ours that no record explains. Empty when all is well.
+    /// Compares records with the machine: one line for every mount, cgroup, pin, snapshot or
+    /// process of ours that no record explains. Empty when all is well.
     std::vector<std::string> find_leaks() const;
 
 private:

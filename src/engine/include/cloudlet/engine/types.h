@@ -25,15 +25,16 @@ struct Limits {
 /// A port of the machine that leads to a sandbox's address.
 struct HostPort {
     std::string protocol = "TCP"; // TCP or UDP
-    std::string host_ip{};          // empty: every address of the machine
+    std::string host_ip{};        // empty: every address of the machine
     uint16_t host_port = 0;
     uint16_t container_port = 0;
     bool operator==(const HostPort&) const = default;
 };
 
-/// A pod's shared surroundings: network, IPC and UTS namespaces, hosts file, resolver, shared memory.
+/// A pod's shared surroundings: network, IPC and UTS namespaces, hosts file, resolver, shared
+/// memory.
 struct SandboxConfig {
-    std::string id{};       // the pod's uid; [0-9a-zA-Z.-], at most 64 characters
+    std::string id{};         // the pod's uid; [0-9a-zA-Z.-], at most 64 characters
     std::string name{}, ns{}; // for people and for the network's records
     std::string hostname{};
     bool host_network = false;
@@ -60,10 +61,10 @@ struct Mount {
 /// A container as its user describes it. Everything is final: no defaults from the image are
 /// merged in here except where a field says so.
 struct ContainerConfig {
-    std::string id{};      // empty: a new one of 64 hex digits
-    std::string name{};    // unique within its sandbox
-    std::string sandbox{}; // id of its sandbox
-    std::string image{};   // id of an image in the store
+    std::string id{};                   // empty: a new one of 64 hex digits
+    std::string name{};                 // unique within its sandbox
+    std::string sandbox{};              // id of its sandbox
+    std::string image{};                // id of an image in the store
     std::vector<std::string> command{}; // empty: the image's entrypoint
     std::vector<std::string> args{};    // empty (and command empty): the image's command
     std::vector<std::string> env{};     // "K=V"; added over the image's
@@ -71,7 +72,8 @@ struct ContainerConfig {
     std::string user{};                 // "uid", "uid:gid", "name"; empty: the image's, else root
     std::vector<int64_t> supplementary_groups{};
     std::vector<Mount> mounts{};
-    std::vector<std::string> capabilities_add{}, capabilities_drop{}; // "NET_ADMIN" or "CAP_NET_ADMIN", "ALL"
+    std::vector<std::string> capabilities_add{},
+        capabilities_drop{}; // "NET_ADMIN" or "CAP_NET_ADMIN", "ALL"
     bool privileged = false;
     bool read_only_rootfs = false;
     bool no_new_privileges = false;
@@ -100,7 +102,7 @@ struct ContainerInfo {
     int exit_code = 0; // 128+n when a signal ended it
     int signal = 0;
     bool oom_killed = false;
-    bool lost = false; // nobody saw its end: the machine stopped, or its monitor was killed
+    bool lost = false;   // nobody saw its end: the machine stopped, or its monitor was killed
     std::string error{}; // why a start failed; empty for an ordinary exit
     std::string log_path{};
 };

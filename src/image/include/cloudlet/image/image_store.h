@@ -3,10 +3,10 @@
 //
 // An ImageStore owns <root>/image. Blobs (manifests, configurations, layers as they came) are files
 // named by their digest; each layer is unpacked once into a directory named by its chain id (OCI
-// image-spec 1.1, config.md) in the form overlayfs stacks; a snapshot is a writable overlay on top of
-// an image's layers. Every file and directory is complete or absent, so opening a store is its
-// recovery: what a crash left half-made is removed. All methods may be called from any thread at any
-// time; loads of different images run side by side.
+// image-spec 1.1, config.md) in the form overlayfs stacks; a snapshot is a writable overlay on top
+// of an image's layers. Every file and directory is complete or absent, so opening a store is its
+// recovery: what a crash left half-made is removed. All methods may be called from any thread at
+// any time; loads of different images run side by side.
 
 #include <cstdint>
 #include <functional>
@@ -74,9 +74,10 @@ struct ImageLimits {
 
 class ImageStore {
 public:
-    /// Opens or makes <root>/image and recovers it. Error: Code::conflict when another process has it
-    /// open; Code::io.
-    static Result<std::unique_ptr<ImageStore>> open(const std::string& root, ImageLimits limits = {});
+    /// Opens or makes <root>/image and recovers it. Error: Code::conflict when another process has
+    /// it open; Code::io.
+    static Result<std::unique_ptr<ImageStore>> open(const std::string& root,
+                                                    ImageLimits limits = {});
     ~ImageStore();
     ImageStore(const ImageStore&) = delete;
     ImageStore& operator=(const ImageStore&) = delete;
@@ -87,11 +88,12 @@ public:
     Result<std::vector<Image>> load(const std::string& archive_path);
 
     /// Makes an image of one layer from the tar of a root file system.
-    Result<Image> import(const std::string& tar_path, const std::string& name, const ImageConfig& config = {});
+    Result<Image> import(const std::string& tar_path, const std::string& name,
+                         const ImageConfig& config = {});
 
-    /// Fetches an image from a plain HTTP registry (OCI distribution-spec 1.1) on loopback, for this
-    /// machine's architecture. Error: Code::unsupported for a registry elsewhere; Code::not_found;
-    /// Code::invalid when a digest does not match; Code::unavailable.
+    /// Fetches an image from a plain HTTP registry (OCI distribution-spec 1.1) on loopback, for
+    /// this machine's architecture. Error: Code::unsupported for a registry elsewhere;
+    /// Code::not_found; Code::invalid when a digest does not match; Code::unavailable.
     Result<Image> pull(const std::string& reference, const PullProgress& progress = {});
 
     /// By name ("nginx"), by name@digest, by id or by a prefix of the id (at least 4 digits).
@@ -102,16 +104,18 @@ public:
     /// Gives an image one more name, taking it from the image that had it.
     Result<void> tag(const std::string& name_or_id, const std::string& new_name);
 
-    /// A name is untagged; with its last name, or by id, the image goes too. Error: Code::conflict when
-    /// snapshots use the image or, by id, when it has several names; `force` overrides both (layers
-    /// in use by snapshots stay until those are removed).
+    /// A name is untagged; with its last name, or by id, the image goes too. Error: Code::conflict
+    /// when snapshots use the image or, by id, when it has several names; `force` overrides both
+    /// (layers in use by snapshots stay until those are removed).
     Result<RemoveReport> remove(const std::string& name_or_id, bool force);
 
-    /// Makes (or finds) the writable file system `key` over an image and mounts it; returns the path of
-    /// its root, <root>/image/snapshots/<key>/merged. Calling it again with the same key gives the same
-    /// file system. Key: 1 to 128 of [A-Za-z0-9_.-], not starting with a dot.
-    Result<std::string> prepare_snapshot(const std::string& key, const std::string& image_name_or_id);
-    /// Mounts an existing snapshot again, after a reboot; does nothing when it is mounted. Returns the path.
+    /// Makes (or finds) the writable file system `key` over an image and mounts it; returns the
+    /// path of its root, <root>/image/snapshots/<key>/merged. Calling it again with the same key
+    /// gives the same file system. Key: 1 to 128 of [A-Za-z0-9_.-], not starting with a dot.
+    Result<std::string> prepare_snapshot(const std::string& key,
+                                         const std::string& image_name_or_id);
+    /// Mounts an existing snapshot again, after a reboot; does nothing when it is mounted. Returns
+    /// the path.
     Result<std::string> mount_snapshot(const std::string& key);
     /// Takes the mount away and keeps what was written. Done already: success.
     Result<void> unmount_snapshot(const std::string& key);

@@ -1,6 +1,6 @@
 #pragma once
-// Image names as Docker spells them: "nginx" means docker.io/library/nginx:latest. The rules are those
-// of the distribution project's reference grammar (distribution/reference, "normalize").
+// Image names as Docker spells them: "nginx" means docker.io/library/nginx:latest. The rules are
+// those of the distribution project's reference grammar (distribution/reference, "normalize").
 
 #include <string>
 #include <string_view>
@@ -22,8 +22,8 @@ struct ImageName {
     std::string repository_name() const;
 };
 
-/// Takes a name apart and fills in what Docker fills in: docker.io, library/, :latest (only when there
-/// is neither tag nor digest). Error: Code::invalid, naming the rule that is broken.
+/// Takes a name apart and fills in what Docker fills in: docker.io, library/, :latest (only when
+/// there is neither tag nor digest). Error: Code::invalid, naming the rule that is broken.
 Result<ImageName> parse_name(std::string_view text);
 
 /// parse_name(text)->to_string(): "nginx" -> "docker.io/library/nginx:latest".

@@ -48,10 +48,11 @@ public:
     /// Bytes taken and not yet sent; a producer pauses above about 1 MiB and polls or retries.
     virtual size_t queued_bytes() const = 0;
     virtual void finish() = 0;
-    /// Before the first write(): the request is answered with this error. After it: the stream is cut.
+    /// Before the first write(): the request is answered with this error. After it: the stream is
+    /// cut.
     virtual void fail(Error error) = 0;
-    /// Called once, from any thread, when the reader has gone or the sink was ended; at once when that
-    /// has happened already.
+    /// Called once, from any thread, when the reader has gone or the sink was ended; at once when
+    /// that has happened already.
     virtual void on_close(std::function<void()> handler) = 0;
 };
 
@@ -66,13 +67,13 @@ struct ExecOptions {
 /// What the client sends; called one at a time, in order.
 struct ExecHandlers {
     std::function<void(std::string_view bytes)> on_stdin;
-    std::function<void()> on_stdin_end;                              // half close
+    std::function<void()> on_stdin_end;                             // half close
     std::function<void(uint16_t columns, uint16_t rows)> on_resize; // with tty
     std::function<void()> on_close; // the client went away; called once, also after exit()/fail()
 };
 
-/// One `exec` under way, as the node sees it. Owned by the server, shared with the node. Thread-safe.
-/// Exactly one of exit() and fail() ends it.
+/// One `exec` under way, as the node sees it. Owned by the server, shared with the node.
+/// Thread-safe. Exactly one of exit() and fail() ends it.
 class ExecStreams {
 public:
     virtual ~ExecStreams() = default;
@@ -92,11 +93,13 @@ public:
     virtual void fail(Error error) = 0;
 };
 
-/// Implemented by the node agent. Thread-safe; every call returns soon and goes on by the sink or streams.
+/// Implemented by the node agent. Thread-safe; every call returns soon and goes on by the sink or
+/// streams.
 class NodeConnector {
 public:
     virtual ~NodeConnector() = default;
-    virtual void logs(const ContainerTarget& target, const LogOptions& options, std::shared_ptr<LogSink> sink) = 0;
+    virtual void logs(const ContainerTarget& target, const LogOptions& options,
+                      std::shared_ptr<LogSink> sink) = 0;
     virtual void exec(const ContainerTarget& target, const ExecOptions& options,
                       std::shared_ptr<ExecStreams> streams) = 0;
 };

@@ -1,7 +1,7 @@
 #pragma once
 // The connection table (nf_conntrack over ctnetlink): read it, and forget single connections. A
-// service whose endpoint is gone must forget that endpoint's UDP connections, else clients that keep
-// their source port are sent to nobody for as long as they talk.
+// service whose endpoint is gone must forget that endpoint's UDP connections, else clients that
+// keep their source port are sent to nobody for as long as they talk.
 
 #include <functional>
 #include <vector>
@@ -19,7 +19,7 @@ struct ConnectionTuple {
 };
 
 struct Connection {
-    uint8_t protocol = 0;    // IPPROTO_*
+    uint8_t protocol = 0;     // IPPROTO_*
     ConnectionTuple original; // as the client sent it
     ConnectionTuple reply;    // as the answer comes: reply.source is the real server
     uint32_t status = 0;      // IPS_*

@@ -34,7 +34,9 @@ struct Ipv4Block {
     uint32_t mask() const { return prefix == 0 ? 0 : ~uint32_t{0} << (32 - prefix); }
     uint64_t size() const { return uint64_t{1} << (32 - prefix); }
     bool contains(Ipv4 address) const { return (address.value & mask()) == base.value; }
-    bool overlaps(const Ipv4Block& other) const { return contains(other.base) || other.contains(base); }
+    bool overlaps(const Ipv4Block& other) const {
+        return contains(other.base) || other.contains(base);
+    }
     std::string to_string() const;
 };
 

@@ -37,10 +37,10 @@ struct Address {
 inline constexpr uint8_t route_protocol = 193;
 
 struct Route {
-    Ipv4Block destination;           // 0.0.0.0/0 is the default route
-    int link_index = 0;              // 0: none (a blackhole)
-    std::optional<Ipv4> gateway;     // reached directly on the link ("onlink")
-    std::optional<Ipv4> source;      // preferred source of local traffic
+    Ipv4Block destination;       // 0.0.0.0/0 is the default route
+    int link_index = 0;          // 0: none (a blackhole)
+    std::optional<Ipv4> gateway; // reached directly on the link ("onlink")
+    std::optional<Ipv4> source;  // preferred source of local traffic
     uint8_t protocol = route_protocol;
     auto operator<=>(const Route&) const = default;
 };
@@ -63,9 +63,9 @@ struct VethPair {
 
 /// Settings of a link that go up together with it.
 struct LinkSettings {
-    bool forwards = false;        // net.ipv4.conf.<link>.forwarding
-    bool strict_source = false;   // rp_filter 1: a sender may only use addresses routed to this link
-    bool route_localnet = false;  // 127/8 may be routed through this link
+    bool forwards = false;       // net.ipv4.conf.<link>.forwarding
+    bool strict_source = false;  // rp_filter 1: a sender may only use addresses routed to this link
+    bool route_localnet = false; // 127/8 may be routed through this link
     bool no_ipv6_address = false; // no automatic link-local address
 };
 

@@ -1,13 +1,14 @@
 #pragma once
 // Netlink: the kernel's message protocol for links, routes, nf_tables and conntrack (RFC 3549;
 // linux/Documentation/userspace-api/netlink). A NetlinkRequest is one message being written, a
-// NetlinkSocket carries requests to the kernel of one network namespace and brings back its verdicts.
+// NetlinkSocket carries requests to the kernel of one network namespace and brings back its
+// verdicts.
 //
-// A socket belongs to the namespace it was opened in, whatever thread uses it later; open_in() opens
-// one inside another namespace without moving the caller. A socket is not thread-safe.
+// A socket belongs to the namespace it was opened in, whatever thread uses it later; open_in()
+// opens one inside another namespace without moving the caller. A socket is not thread-safe.
 //
-// Errors name the object: each request says what it is about ("route 10.244.0.5/32"), and the text of
-// the kernel's extended acknowledgement is part of the message.
+// Errors name the object: each request says what it is about ("route 10.244.0.5/32"), and the text
+// of the kernel's extended acknowledgement is part of the message.
 
 #include <cstdint>
 #include <functional>
@@ -109,16 +110,18 @@ class NetlinkSocket {
 public:
     /// `protocol` is NETLINK_ROUTE or NETLINK_NETFILTER; in the caller's network namespace.
     static Result<NetlinkSocket> open(int protocol);
-    /// The same inside the network namespace that `netns_fd` refers to (a short-lived thread enters it).
+    /// The same inside the network namespace that `netns_fd` refers to (a short-lived thread enters
+    /// it).
     static Result<NetlinkSocket> open_in(int protocol, int netns_fd);
 
-    /// Sends every message and waits for each acknowledgement. `subjects[i]` names what message i is
-    /// about; the error is that of the first refused message (later ones have still been tried).
+    /// Sends every message and waits for each acknowledgement. `subjects[i]` names what message i
+    /// is about; the error is that of the first refused message (later ones have still been tried).
     Result<> request(NetlinkWriter& messages, std::span<const std::string> subjects);
     Result<> request(NetlinkWriter& message, std::string_view subject);
-    /// As request(), but a refusal with one of these errno values counts as done (EEXIST when adding
-    /// what may be there, ENOENT or ESRCH when deleting what may be gone).
-    Result<> request_tolerating(NetlinkWriter& message, std::string_view subject, std::vector<int> tolerated);
+    /// As request(), but a refusal with one of these errno values counts as done (EEXIST when
+    /// adding what may be there, ENOENT or ESRCH when deleting what may be gone).
+    Result<> request_tolerating(NetlinkWriter& message, std::string_view subject,
+                                std::vector<int> tolerated);
 
     /// Sends one message without NLM_F_DUMP and hands over the single answer.
     Result<> query(NetlinkWriter& message, std::string_view subject,
@@ -127,12 +130,14 @@ public:
     /// Dumps: `each` gets every message. A dump that the kernel marks as interrupted (the tables
     /// changed under it), or that overran the receive buffer, is started again: `restart` is called
     /// first and must forget what `each` collected.
-    Result<> dump(NetlinkWriter& message, std::string_view subject, const std::function<void()>& restart,
+    Result<> dump(NetlinkWriter& message, std::string_view subject,
+                  const std::function<void()>& restart,
                   const std::function<void(const NetlinkMessage&)>& each);
 
     /// Sends an nf_tables batch (BATCH_BEGIN ... BATCH_END) as one transaction: all or nothing.
     /// `subject_of(i)` names message i of the buffer for the error text.
-    Result<> transaction(NetlinkWriter& batch, const std::function<std::string(size_t)>& subject_of);
+    Result<> transaction(NetlinkWriter& batch,
+                         const std::function<std::string(size_t)>& subject_of);
 
     int fd() const { return fd_.get(); }
 
@@ -141,7 +146,8 @@ private:
     explicit NetlinkSocket(io::UniqueFd fd) : fd_(std::move(fd)) {}
     Result<> send(const std::string& bytes, std::string_view subject);
     Result<std::span<const std::byte>> receive(std::string_view subject, int flags);
-    Result<std::vector<Verdict>> collect(uint32_t first, size_t count, std::string_view subject, bool wait);
+    Result<std::vector<Verdict>> collect(uint32_t first, size_t count, std::string_view subject,
+                                         bool wait);
     Result<bool> dump_once(NetlinkWriter& message, std::string_view subject,
                            const std::function<void(const NetlinkMessage&)>& each);
 
@@ -159,8 +165,8 @@ Result<> run_in_netns(int netns_fd, const std::function<Result<>()>& work);
 /// is down. Error: forbidden without CAP_SYS_ADMIN.
 Result<io::UniqueFd> create_netns();
 
-/// Opens a pinned namespace (a file under /run, or /proc/PID/ns/net). Error: not_found; invalid when
-/// the file is no network namespace.
+/// Opens a pinned namespace (a file under /run, or /proc/PID/ns/net). Error: not_found; invalid
+/// when the file is no network namespace.
 Result<io::UniqueFd> open_netns(const std::string& path);
 
 } // namespace cloudlet::linux

@@ -1,13 +1,13 @@
 #pragma once
 // nf_tables in typed calls, encoded by us (linux/netfilter/nf_tables.h; nft(8) for the semantics).
 //
-// A Batch collects changes to one table and commits them as one transaction: the kernel switches from
-// the old generation to the new one at once, or refuses everything. Batches are built in order, so an
-// element can be deleted and added again with another value in one batch.
+// A Batch collects changes to one table and commits them as one transaction: the kernel switches
+// from the old generation to the new one at once, or refuses everything. Batches are built in
+// order, so an element can be deleted and added again with another value in one batch.
 //
 // A rule is a list of expressions that pass values through registers, sixteen slots of four bytes
-// (reg(0)..reg(15)). A concatenated key is simply consecutive registers; each field is padded to four
-// bytes.
+// (reg(0)..reg(15)). A concatenated key is simply consecutive registers; each field is padded to
+// four bytes.
 //
 // Values are plain; sockets are not thread-safe.
 
@@ -21,7 +21,15 @@
 
 namespace cloudlet::linux::nft {
 
-enum class Family : uint8_t { unspecified = 0, inet = 1, ip = 2, arp = 3, netdev = 5, bridge = 7, ip6 = 10 };
+enum class Family : uint8_t {
+    unspecified = 0,
+    inet = 1,
+    ip = 2,
+    arp = 3,
+    netdev = 5,
+    bridge = 7,
+    ip6 = 10
+};
 enum class Hook : uint32_t { prerouting = 0, input = 1, forward = 2, output = 3, postrouting = 4 };
 enum class Compare : uint32_t { equal = 0, not_equal = 1 };
 
@@ -49,7 +57,8 @@ public:
     Expressions& load_destination_type(uint32_t to);
     Expressions& load_random(uint32_t modulus, uint32_t to); // numgen random mod N
     /// jhash of `length` bytes from the slot `from`, mod N.
-    Expressions& load_hash(uint32_t from, uint32_t length, uint32_t modulus, uint32_t seed, uint32_t to);
+    Expressions& load_hash(uint32_t from, uint32_t length, uint32_t modulus, uint32_t seed,
+                           uint32_t to);
     /// to = (from & mask) ^ 0, over mask.size() bytes.
     Expressions& mask(uint32_t from, uint32_t to, std::string_view mask_bytes);
     Expressions& compare(uint32_t slot, Compare operation, std::string_view bytes);
@@ -74,8 +83,10 @@ public:
     // Frequent conditions in one word each; they use reg(12) to reg(15).
     Expressions& when_source(Ipv4Block block, Compare operation = Compare::equal);
     Expressions& when_destination(Ipv4Block block, Compare operation = Compare::equal);
-    Expressions& when_input_prefix(std::string_view name_prefix, Compare operation = Compare::equal);
-    Expressions& when_output_prefix(std::string_view name_prefix, Compare operation = Compare::equal);
+    Expressions& when_input_prefix(std::string_view name_prefix,
+                                   Compare operation = Compare::equal);
+    Expressions& when_output_prefix(std::string_view name_prefix,
+                                    Compare operation = Compare::equal);
     Expressions& when_output(std::string_view name, Compare operation = Compare::equal);
     Expressions& when_protocol(uint8_t protocol, Compare operation = Compare::equal);
     Expressions& when_local_destination();
@@ -89,7 +100,8 @@ private:
     Expressions& load_payload(uint32_t base, uint32_t offset, uint32_t length, uint32_t to);
     Expressions& reject(uint32_t type, uint8_t code);
     Expressions& verdict(int32_t code, std::string_view chain);
-    Expressions& lookup(std::string_view set, uint32_t key_slot, std::optional<uint32_t> to, bool inverted);
+    Expressions& lookup(std::string_view set, uint32_t key_slot, std::optional<uint32_t> to,
+                        bool inverted);
     Expressions& when_block(unsigned offset, Ipv4Block block, Compare operation);
     void put_data(uint16_t attribute, std::string_view bytes);
     NetlinkWriter writer_;
@@ -114,8 +126,8 @@ struct SetSpec {
 
 struct Element {
     std::string key;
-    std::string value;   // of a map
-    std::string chain;   // of a verdict map: where "goto" leads
+    std::string value; // of a map
+    std::string chain; // of a verdict map: where "goto" leads
     bool operator==(const Element&) const = default;
 };
 
@@ -179,8 +191,8 @@ Result<std::vector<Table>> list_tables(NetlinkSocket& socket);
 /// Chains of every table of the family (unspecified: of all families).
 Result<std::vector<Chain>> list_chains(NetlinkSocket& socket, Family family = Family::unspecified);
 /// Error: not_found.
-Result<std::vector<Element>> list_elements(NetlinkSocket& socket, Family family, const std::string& table,
-                                           const std::string& set);
+Result<std::vector<Element>> list_elements(NetlinkSocket& socket, Family family,
+                                           const std::string& table, const std::string& set);
 /// The undecoded expressions of a chain's rules, one string for each rule.
 Result<std::vector<std::string>> list_rule_bytes(NetlinkSocket& socket, const Chain& chain);
 

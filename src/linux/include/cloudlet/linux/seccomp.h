@@ -52,6 +52,11 @@ struct SeccompFilter {
 /// Thread-safe; equal profiles share one compilation.
 Result<SeccompFilter> compile_seccomp(const SeccompProfile& profile);
 
+/// From now on compiled filters are also kept as files in this folder (made at need, mode 0700), so
+/// that the next process need not compile. A file that is damaged or of another version is compiled
+/// anew.
+void keep_compiled_seccomp_in(const std::string& folder);
+
 /// An allow-list in the manner of Docker's default profile; calls that need a capability are
 /// allowed only when `capabilities` holds it.
 SeccompProfile default_seccomp_profile(CapabilitySet capabilities);

@@ -1,6 +1,6 @@
 #pragma once
-// Kernel settings under /proc/sys, named by path: "net/ipv4/ip_forward". Settings below net/ are those
-// of the calling thread's network namespace. Thread-safe.
+// Kernel settings under /proc/sys, named by path: "net/ipv4/ip_forward". Settings below net/ are
+// those of the calling thread's network namespace. Thread-safe.
 
 #include <string>
 #include <string_view>

@@ -1,8 +1,8 @@
 #pragma once
-// Which addresses of a block are taken. A pure value: the pod network fills it from the links that the
-// kernel has, so nothing can leak. Addresses are handed out in rising order and come round again only
-// at the end of the block, so that a late packet for a pod that is gone meets nobody new.
-// Not thread-safe.
+// Which addresses of a block are taken. A pure value: the pod network fills it from the links that
+// the kernel has, so nothing can leak. Addresses are handed out in rising order and come round
+// again only at the end of the block, so that a late packet for a pod that is gone meets nobody
+// new. Not thread-safe.
 
 #include <set>
 

@@ -1,10 +1,11 @@
 #pragma once
-// The cluster's name server (Kubernetes DNS-Based Service Discovery specification 1.1.0; RFC 1035, 2308,
-// 6891, 7766). It answers for the cluster's domain and the reverse zones of pods and services from a
-// snapshot in memory, and forwards everything else to the node's name servers.
+// The cluster's name server (Kubernetes DNS-Based Service Discovery specification 1.1.0; RFC 1035,
+// 2308, 6891, 7766). It answers for the cluster's domain and the reverse zones of pods and services
+// from a snapshot in memory, and forwards everything else to the node's name servers.
 //
 // One thread of its own serves UDP (batches of datagrams) and TCP; it sleeps when nobody asks.
-// update() may be called from any thread: an answer sees the old records or the new, never a mixture.
+// update() may be called from any thread: an answer sees the old records or the new, never a
+// mixture.
 
 #include <memory>
 #include <optional>
@@ -36,8 +37,8 @@ struct DnsService {
     std::optional<Ipv4> cluster_ip{}; // nullopt: headless, the endpoints' addresses are the answer
     std::string external_name{};      // a CNAME instead (type ExternalName)
     std::vector<DnsPort> ports{};     // of a headless service: the target ports
-    /// The ready ones. A headless service's names lead to them; with a cluster IP they only get names of
-    /// their own (<a-b-c-d>.<service>...) and may be left out.
+    /// The ready ones. A headless service's names lead to them; with a cluster IP they only get
+    /// names of their own (<a-b-c-d>.<service>...) and may be left out.
     std::vector<DnsEndpoint> endpoints{};
     bool operator==(const DnsService&) const = default;
 };
@@ -50,21 +51,24 @@ struct DnsPod {
 
 struct DnsRecords {
     std::vector<DnsService> services{};
-    std::vector<DnsPod> pods{}; // only for PTR: the address leads back to <a-b-c-d>.<ns>.pod.<domain>
-    std::vector<std::string> namespaces{}; // <a-b-c-d>.<ns>.pod.<domain> exists in these; empty: in all
+    std::vector<DnsPod>
+        pods{}; // only for PTR: the address leads back to <a-b-c-d>.<ns>.pod.<domain>
+    std::vector<std::string>
+        namespaces{}; // <a-b-c-d>.<ns>.pod.<domain> exists in these; empty: in all
 };
 
 struct DnsOptions {
-    std::vector<Ipv4> listen{};       // the pod gateway address
-    uint16_t port = 53;             // 0: any free one, see DnsServer::port() (tests)
+    std::vector<Ipv4> listen{}; // the pod gateway address
+    uint16_t port = 53;         // 0: any free one, see DnsServer::port() (tests)
     std::string domain = "cluster.local";
-    Ipv4Block pod_block{{0x0AF40000}, 16};     // every node's pods
+    Ipv4Block pod_block{{0x0AF40000}, 16}; // every node's pods
     Ipv4Block service_block{{0x0A600000}, 16};
     /// "address" or "address#port". nullopt: the nameserver lines of resolv_conf, read again when
     /// the file changes. An empty list: what is not ours is refused.
     std::optional<std::vector<std::string>> upstreams{};
     std::string resolv_conf = "/etc/resolv.conf";
-    Duration upstream_timeout = std::chrono::seconds(2); // per try; each server is tried, twice at most
+    Duration upstream_timeout =
+        std::chrono::seconds(2); // per try; each server is tried, twice at most
 };
 
 struct DnsStats {

@@ -21,8 +21,8 @@ struct NetworkOptions {
     Ipv4Block pod_block{{0x0AF40000}, 24};     // this node's pods: 10.244.0.0/24; /16 to /30
     Ipv4Block cluster_block{{0x0AF40000}, 16}; // every node's pods: 10.244.0.0/16
     Ipv4Block service_block{{0x0A600000}, 16}; // cluster IPs: 10.96.0.0/16
-    std::optional<Ipv4> dns_service{};           // this cluster IP's port 53 leads to the gateway's
-    uint32_t mtu = 0;                          // 0: that of the link with the default route, else 1500
+    std::optional<Ipv4> dns_service{};         // this cluster IP's port 53 leads to the gateway's
+    uint32_t mtu = 0; // 0: that of the link with the default route, else 1500
     /// Where former sysctl values are remembered until the last instance is torn down. It does not
     /// outlive a reboot, as the values do not either.
     std::string run_dir = "/run/cloudlet";

@@ -1,14 +1,15 @@
 #pragma once
 // Services in the kernel: a cluster IP or a node port leads to one of the service's endpoints.
 //
-// The rules are flat maps: one verdict map finds a service's chain by {address . protocol . port}; the
-// chain for N endpoints draws a number below N and looks {address . protocol . port . number} up in one
-// endpoint map. A change of a service changes elements only, in one transaction; a chain is made when
-// an endpoint count is met for the first time. README.md shows the whole table.
+// The rules are flat maps: one verdict map finds a service's chain by {address . protocol . port};
+// the chain for N endpoints draws a number below N and looks {address . protocol . port . number}
+// up in one endpoint map. A change of a service changes elements only, in one transaction; a chain
+// is made when an endpoint count is met for the first time. README.md shows the whole table.
 //
-// apply() returns when the kernel has switched to the new rules: from then on no new connection goes to
-// an endpoint that was left out. Connections that exist go on, except that UDP clients of a removed
-// endpoint are forgotten. A service without a ready endpoint is refused (TCP reset, ICMP for others).
+// apply() returns when the kernel has switched to the new rules: from then on no new connection
+// goes to an endpoint that was left out. Connections that exist go on, except that UDP clients of a
+// removed endpoint are forgotten. A service without a ready endpoint is refused (TCP reset, ICMP
+// for others).
 //
 // open() reads what the kernel has, so a restarted daemon changes only what differs. Thread-safe.
 
@@ -35,12 +36,13 @@ struct ServicePort {
     Ipv4 cluster_ip{};
     Protocol protocol = Protocol::tcp;
     uint16_t port = 0;
-    uint16_t node_port = 0;          // 0: none. Served on every address of the node, 127.0.0.1 included
-    std::vector<Ipv4> external_ips{};  // also answered at this port (load balancer ingress, externalIPs)
+    uint16_t node_port = 0; // 0: none. Served on every address of the node, 127.0.0.1 included
+    std::vector<Ipv4>
+        external_ips{}; // also answered at this port (load balancer ingress, externalIPs)
     std::vector<Endpoint> endpoints{}; // order does not matter
-    /// Not 0: a client's address always leads to the same endpoint, as long as that one is ready (session
-    /// affinity ClientIP). The endpoint follows from the address by hashing, so nothing is remembered and
-    /// nothing runs out: how long it should last does not matter.
+    /// Not 0: a client's address always leads to the same endpoint, as long as that one is ready
+    /// (session affinity ClientIP). The endpoint follows from the address by hashing, so nothing is
+    /// remembered and nothing runs out: how long it should last does not matter.
     Duration affinity{};
     bool operator==(const ServicePort&) const = default;
 };
@@ -62,12 +64,13 @@ public:
     static Result<std::unique_ptr<ServiceProxy>> open(const NetworkOptions& options);
     ~ServiceProxy();
 
-    /// Makes the kernel equal to this full desired state. Errors: invalid (two services with one key or
-    /// one node port: nothing is changed), or the kernel's refusal (nothing is changed).
+    /// Makes the kernel equal to this full desired state. Errors: invalid (two services with one
+    /// key or one node port: nothing is changed), or the kernel's refusal (nothing is changed).
     Result<> apply(const std::vector<ServicePort>& services);
-    /// Changes single services: `changed` are added or replaced, `removed` forgotten. The same promise.
-    /// Requires one apply() before, which fixes what the rest is.
-    Result<> update(const std::vector<ServicePort>& changed, const std::vector<ServiceKey>& removed);
+    /// Changes single services: `changed` are added or replaced, `removed` forgotten. The same
+    /// promise. Requires one apply() before, which fixes what the rest is.
+    Result<> update(const std::vector<ServicePort>& changed,
+                    const std::vector<ServiceKey>& removed);
 
     ProxyStats stats() const;
 

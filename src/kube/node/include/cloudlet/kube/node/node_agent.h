@@ -43,7 +43,8 @@ struct NodeAgentOptions {
     std::string pod_cidr;
     std::string version; // kubeletVersion, "v1.32.0+cloudlet.0.1.0"
     std::string cluster_domain = "cluster.local";
-    std::string cluster_dns; // cluster IP of the DNS service; empty: pods get the machine's resolver
+    std::string
+        cluster_dns; // cluster IP of the DNS service; empty: pods get the machine's resolver
     std::string api_host, api_port; // of default/kubernetes until that Service is seen
     std::map<std::string, std::string> labels;
     int64_t max_pods = 250;
@@ -55,7 +56,8 @@ struct NodeAgentOptions {
 /// What the agent works with; all must outlive it, but the informers must be stopped before it is
 /// destroyed (their handlers are its). `proxy` and `dns` may be null.
 struct NodeAgentParts {
-    api::InformerSet& informers; // its client writes; pods, services, slices, config maps, secrets are watched
+    api::InformerSet&
+        informers; // its client writes; pods, services, slices, config maps, secrets are watched
     engine::Engine& engine;
     image::ImageStore& images;
     io::EventLoop& loop; // probes, timers, streams
@@ -63,14 +65,15 @@ struct NodeAgentParts {
     network::DnsServer* dns = nullptr;
 };
 
-/// Takes away every mount that volumes of pods made below `root`; files stay. For a machine part that goes
-/// down: call it when no container runs any more.
+/// Takes away every mount that volumes of pods made below `root`; files stay. For a machine part
+/// that goes down: call it when no container runs any more.
 Result<> unmount_volumes(const std::string& root);
 
 class NodeAgent {
 public:
     /// Must be called before the informers are started: the agent adds indexes of its own.
-    static Result<std::unique_ptr<NodeAgent>> create(NodeAgentOptions options, NodeAgentParts parts);
+    static Result<std::unique_ptr<NodeAgent>> create(NodeAgentOptions options,
+                                                     NodeAgentParts parts);
     ~NodeAgent(); // stop()
 
     /// Registers the node, adopts the pods that run, starts the informers and workers. Returns when
