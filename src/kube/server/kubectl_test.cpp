@@ -79,6 +79,8 @@ TEST_F(Kubectl, GivenADeploymentThenApplyPatchLabelScaleAndDeleteWork) {
     expect("version", "Server Version: v1.32.13+cloudlet");
     expect("apply -f -", "deployment.apps/web created", object);
     expect("apply -f -", "deployment.apps/web unchanged", object);
+    expect("apply -f -", "deployment.apps/web unchanged",
+           R"({"apiVersion":"v1","kind":"List","items":[)" + object + "]}");
     expect("apply -f -", "deployment.apps/web configured", deployment("web", 2).dump());
     expect("get deployments", "web    0/2", {});
     expect("get deployments -o wide", "web:1");

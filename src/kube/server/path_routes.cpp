@@ -31,7 +31,8 @@ Json root_paths(const api::Kinds& kinds) {
         for (std::string_view version : group.versions)
             paths.push_back(fmt::format("/apis/{}/{}", group.name, version));
     }
-    for (std::string_view path : {"/healthz", "/livez", "/openapi/v3", "/readyz", "/version"})
+    for (std::string_view path :
+         {"/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"})
         paths.push_back(path);
     return Json::object({{"paths", std::move(paths)}});
 }
@@ -93,6 +94,17 @@ Outcome<> PathRoutes::answer(net::Exchange& exchange) {
     const std::string_view path = strip_slash(request.path);
     if (path == "/") {
         answer_json(exchange, 200, root_paths(core_.kinds));
+        return {};
+    }
+    if (path == "/openapi/v2") {
+        const bool binary =
+            request.headers.get("Accept").find("protobuf") != std::string_view::npos;
+        net::Response response;
+        response.headers.add("Content-Type",
+                             binary ? "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+                                    : "application/json");
+        response.body = binary ? api::openapi_v2_protobuf() : api::openapi_v2_json();
+        exchange.respond(std::move(response));
         return {};
     }
     if (path == "/openapi/v3" || path.starts_with("/openapi/v3/"))

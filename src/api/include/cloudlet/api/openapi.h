@@ -19,4 +19,10 @@ std::string openapi_v3(const Kinds& kinds, std::string_view path);
 /// SHA-512 of the document, upper-case hex.
 std::string openapi_v3_index(const Kinds& kinds);
 
+/// An OpenAPI v2 document without definitions, in gnostic's protobuf form and as JSON. kubectl 1.32
+/// reads it before it sends a List, kubectl 1.20 before it sends anything: a kind that it does not
+/// find there it does not check, and leaves the checking to the server.
+std::string openapi_v2_protobuf();
+std::string openapi_v2_json();
+
 } // namespace cloudlet::api
