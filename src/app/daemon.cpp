@@ -172,6 +172,7 @@ Result<> Daemon::Parts::start_node() {
     options.node_ip = settings.node_ip;
     options.pod_cidr = TRY(settings.network_options()).pod_block.to_string();
     options.version = kubernetes_version();
+    options.runtime_version = version();
     options.cluster_domain = settings.cluster_domain;
     options.cluster_dns = TRY(settings.service_address(10));
     options.api_host = TRY(settings.service_address(1));

@@ -7,7 +7,7 @@ namespace cloudlet::app {
 
 /// Ours: "0.1.0".
 std::string version();
-/// The Kubernetes API we serve, with ours as build metadata: "v1.32.0+cloudlet.0.1.0".
+/// The Kubernetes API we serve: "v1.32.13+cloudlet".
 std::string kubernetes_version();
 
 } // namespace cloudlet::app

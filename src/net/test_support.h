@@ -108,7 +108,8 @@ public:
     }
     /// Reads until the text so far ends with or contains `until`, or the end of the connection.
     std::string read_until(std::string_view until) {
-        size_t looked = received_.size(); // large answers come in many pieces: none is searched twice
+        size_t looked =
+            received_.size(); // large answers come in many pieces: none is searched twice
         auto end = received_.find(until);
         while (end == std::string::npos && read_more()) {
             end = received_.find(until, looked - std::min(looked, until.size()));

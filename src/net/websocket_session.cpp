@@ -67,7 +67,9 @@ private:
         if (close_received_) return; // nothing counts after a close frame
         switch (message.opcode) {
         case Opcode::ping: send(Opcode::pong, message.payload); return;
-        case Opcode::pong: return;
+        case Opcode::pong:
+            if (handlers_.on_pong) handlers_.on_pong(std::move(message.payload));
+            return;
         case Opcode::close:
             close_received_ = true;
             code_ = closed_without_code;

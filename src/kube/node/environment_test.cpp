@@ -54,17 +54,15 @@ TEST(Environment, ExpandsReferencesAsTheKubeletDoes) {
 }
 
 TEST(Environment, ValuesReferToEarlierOnes) {
-    EXPECT_EQ(
-        build(
-            R"~({"env":[{"name":"A","value":"1"},{"name":"B","value":"$(A)$(C)"},{"name":"C",
+    EXPECT_EQ(build(
+                  R"~({"env":[{"name":"A","value":"1"},{"name":"B","value":"$(A)$(C)"},{"name":"C",
             "value":"3"}]})~"),
-        (std::vector<std::string>{"A=1", "B=1$(C)", "C=3"}));
+              (std::vector<std::string>{"A=1", "B=1$(C)", "C=3"}));
 }
 
 TEST(Environment, TakesWholeMapsWithAPrefixAndSingleKeys) {
-    EXPECT_EQ(
-        build(
-            R"~({"envFrom":[{"prefix":"P_","configMapRef":{"name":"conf"}},
+    EXPECT_EQ(build(
+                  R"~({"envFrom":[{"prefix":"P_","configMapRef":{"name":"conf"}},
             {"secretRef":{"name":"sec"}},
                         {"configMapRef":{"name":"gone","optional":true}}],
                         "env":[{"name":"ONE","valueFrom":{"configMapKeyRef":{"name":"conf",
@@ -73,8 +71,8 @@ TEST(Environment, TakesWholeMapsWithAPrefixAndSingleKeys) {
             "key":"password"}}},
                                {"name":"NONE","valueFrom":{"secretKeyRef":{"name":"gone",
             "key":"k","optional":true}}}]})~"),
-        (std::vector<std::string>{"P_color=blue", "P_size=9", "password=hush", "ONE=blue",
-                                  "TWO=hush"}));
+              (std::vector<std::string>{"P_color=blue", "P_size=9", "password=hush", "ONE=blue",
+                                        "TWO=hush"}));
 }
 
 TEST(Environment, WhatIsMissingIsNamed) {
@@ -139,10 +137,9 @@ TEST(PodSpec, QosClasses) {
     };
     EXPECT_EQ(qos(R"~([{"name":"a"}])~"), "BestEffort");
     EXPECT_EQ(qos(R"~([{"resources":{"requests":{"cpu":"1"}}}])~"), "Burstable");
-    EXPECT_EQ(
-        qos(R"~([{"resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"1000m",
+    EXPECT_EQ(qos(R"~([{"resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"1000m",
             "memory":"1024Mi"}}}])~"),
-        "Guaranteed");
+              "Guaranteed");
     EXPECT_EQ(qos(R"~([{"resources":{"limits":{"cpu":"1","memory":"1Gi"}}},{}])~"), "Burstable");
 }
 

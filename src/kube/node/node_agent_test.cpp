@@ -141,10 +141,10 @@ TEST(NodeAgent, RestartsByPolicyAndReportsTheEnd) {
 
 TEST(NodeAgent, ExecProbesDecideReadinessAndLife) {
     AgentWorld world;
-    const auto pod = world.pod(
-        "web", "touch /tmp/live; sleep 1000",
-        parse(
-            R"({"readinessProbe":{"exec":{"command":["/bin/test","-e","/tmp/ready"]},
+    const auto pod =
+        world.pod("web", "touch /tmp/live; sleep 1000",
+                  parse(
+                      R"({"readinessProbe":{"exec":{"command":["/bin/test","-e","/tmp/ready"]},
             "periodSeconds":1},
                                          "livenessProbe":{"exec":{"command":["/bin/test","-e",
             "/tmp/live"]},"periodSeconds":1,"failureThreshold":1,"initialDelaySeconds":1}})"));

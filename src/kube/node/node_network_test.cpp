@@ -69,10 +69,9 @@ TEST(NodeNetwork, APodIsToldToEndOnlyAfterTheRulesLetGo) {
             "ports":[{"name":"","port":8080}],"endpoints":[{"addresses":[")" +
             ip + R"("],"conditions":{"ready":)" + (ready ? "true" : "false") + "}}]}");
     };
-    ASSERT_TRUE(world.api.create(
-        api::resources::services, "default",
-        parse(
-            R"({"metadata":{"name":"web"},"spec":{"clusterIP":"10.96.0.77",
+    ASSERT_TRUE(world.api.create(api::resources::services, "default",
+                                 parse(
+                                     R"({"metadata":{"name":"web"},"spec":{"clusterIP":"10.96.0.77",
             "ports":[{"port":80}]}})")));
     ASSERT_TRUE(world.api.create(api::resources::endpoint_slices, "default", slice(true)));
     ASSERT_TRUE(world.wait([&] { return world.proxy->stats().services == 1; }));

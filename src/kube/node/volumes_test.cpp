@@ -92,10 +92,10 @@ TEST_F(VolumesTest, AConfigMapIsAFolderThatChangesAllAtOnce) {
 TEST_F(VolumesTest, ItemsChooseKeysPathsAndModes) {
     objects["secret/sec"] = object(R"({"data":{"user":")" + to_base64("me") + R"(","pass":")" +
                                    to_base64("hush") + R"("}})");
-    ASSERT_TRUE(volumes.prepare(
-        pod(R"([{"name":"v","secret":{"secretName":"sec","items":[{"key":"pass",
+    ASSERT_TRUE(
+        volumes.prepare(pod(R"([{"name":"v","secret":{"secretName":"sec","items":[{"key":"pass",
             "path":"deep/er/p","mode":384}]}}])"),
-        facts));
+                        facts));
     EXPECT_EQ(text(at("v/deep/er/p")), "hush");
     EXPECT_EQ(mode(at("v/deep/er/p")), 0600u);
     EXPECT_FALSE(io::exists(at("v/user")));

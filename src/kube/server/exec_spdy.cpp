@@ -19,9 +19,8 @@ using StreamPointer = std::shared_ptr<net::SpdyStream>;
 
 class SpdyExec final : public ExecStreams, public std::enable_shared_from_this<SpdyExec> {
 public:
-    SpdyExec(NodeConnector& connector, io::EventLoop& loop, ContainerTarget target,
-             ExecOptions options)
-        : connector_(connector), loop_(loop), target_(std::move(target)),
+    SpdyExec(Core& core, NodeConnector& connector, ContainerTarget target, ExecOptions options)
+        : core_(core), connector_(connector), loop_(*core.options.loop), target_(std::move(target)),
           options_(std::move(options)) {}
 
     void begin(const std::shared_ptr<net::ByteStream>& stream) {
@@ -91,7 +90,7 @@ private:
             if (!complete) return;
             started_ = true;
         }
-        connector_.exec(target_, options_, shared_from_this());
+        start_on_worker(core_, connector_, target_, options_, shared_from_this());
     }
     static void resize(const ExecHandlers& handlers, std::string_view bytes) {
         auto size = codec::parse_json(bytes.substr(0, bytes.find('\n')));
@@ -145,6 +144,7 @@ private:
         if (handlers && handlers->on_close) handlers->on_close();
     }
 
+    Core& core_;
     NodeConnector& connector_;
     io::EventLoop& loop_;
     const ContainerTarget target_;
@@ -167,7 +167,7 @@ std::string choose_protocol(const net::Request& request) {
 
 } // namespace
 
-Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop,
+Outcome<> exec_over_spdy(Core& core, NodeConnector& connector,
                          const std::shared_ptr<net::Exchange>& exchange,
                          const ContainerTarget& target, const ExecOptions& options) {
     const std::string protocol = choose_protocol(exchange->request());
@@ -182,7 +182,7 @@ Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop,
                                           {"Upgrade", "SPDY/3.1"},
                                           {"X-Stream-Protocol-Version", protocol}});
     if (!stream) return refuse(from_error(stream.error()));
-    std::make_shared<SpdyExec>(connector, loop, target, options)->begin(*stream);
+    std::make_shared<SpdyExec>(core, connector, target, options)->begin(*stream);
     return {};
 }
 

@@ -35,19 +35,22 @@ protected:
                 const std::string& input = {}) {
         const Ran ran = run(arguments, input);
         EXPECT_EQ(ran.status, 0) << arguments << ", for " << text << "\n" << ran.out;
-        EXPECT_NE(ran.out.find(text), std::string::npos) << arguments << ", for " << text << "\n" << ran.out;
+        EXPECT_NE(ran.out.find(text), std::string::npos) << arguments << ", for " << text << "\n"
+                                                         << ran.out;
     }
     /// The same where the status does not matter.
     void expect_text(const std::string& arguments, const std::string& text,
                      const std::string& input = {}) {
         const Ran ran = run(arguments, input);
-        EXPECT_NE(ran.out.find(text), std::string::npos) << arguments << ", for " << text << "\n" << ran.out;
+        EXPECT_NE(ran.out.find(text), std::string::npos) << arguments << ", for " << text << "\n"
+                                                         << ran.out;
     }
     void expect_failure(const std::string& arguments, const std::string& text,
                         const std::string& input = {}) {
         const Ran ran = run(arguments, input);
         EXPECT_NE(ran.status, 0) << arguments << ", for " << text << "\n" << ran.out;
-        EXPECT_NE(ran.out.find(text), std::string::npos) << arguments << ", for " << text << "\n" << ran.out;
+        EXPECT_NE(ran.out.find(text), std::string::npos) << arguments << ", for " << text << "\n"
+                                                         << ran.out;
     }
 
     FakeNode node_;

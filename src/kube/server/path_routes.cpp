@@ -5,6 +5,7 @@
 #include "cloudlet/api/discovery.h"
 #include "cloudlet/api/openapi.h"
 #include "cloudlet/codec/digest.h"
+#include "cloudlet/kube/version.h"
 #include "http_api.h"
 
 namespace cloudlet::kube::server {
@@ -14,7 +15,7 @@ namespace {
 Json version_json() {
     return Json::object({{"major", "1"},
                          {"minor", "32"},
-                         {"gitVersion", "v1.32.13+cloudlet"},
+                         {"gitVersion", kubernetes_version},
                          {"gitCommit", ""},
                          {"gitTreeState", "clean"},
                          {"buildDate", "1970-01-01T00:00:00Z"},

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cloudlet/io/worker_pool.h"
 #include "cloudlet/net/websocket.h"
 #include "pod_streams.h"
 
@@ -34,6 +35,13 @@ Json exit_status(int status) {
     return result.set("details", Json::object({{"causes", Json::array({std::move(cause)})}}));
 }
 
+void start_on_worker(Core& core, NodeConnector& connector, const ContainerTarget& target,
+                     const ExecOptions& options, std::shared_ptr<ExecStreams> streams) {
+    const bool started = core.options.pool->submit(
+        [&connector, target, options, streams] { connector.exec(target, options, streams); });
+    if (!started) streams->fail({Code::unavailable, "the server is busy; try again", {}, 0});
+}
+
 Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange,
                      const Target& target) {
     const net::Request& request = exchange->request();
@@ -45,9 +53,9 @@ Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange,
     NodeConnector* connector = core.connector.load();
     if (!connector) return refuse(unavailable("the node agent is not running yet; try again"));
     if (net::is_websocket_request(request))
-        return exec_over_websocket(*connector, exchange, container, options);
+        return exec_over_websocket(core, *connector, exchange, container, options);
     if (request.headers.has_token("Upgrade", "SPDY/3.1"))
-        return exec_over_spdy(*connector, *core.options.loop, exchange, container, options);
+        return exec_over_spdy(core, *connector, exchange, container, options);
     return refuse(bad_request("Upgrade request required: exec speaks WebSocket or SPDY/3.1"));
 }
 

@@ -23,11 +23,15 @@ Outcome<> serve_exec(Core& core, const std::shared_ptr<net::Exchange>& exchange,
 /// The Status that ends an exec, as the error channel carries it.
 Json exit_status(int status);
 
+/// Hands a command to the node from a worker, so that the loop never waits for it.
+void start_on_worker(Core& core, NodeConnector& connector, const ContainerTarget& target,
+                     const ExecOptions& options, std::shared_ptr<ExecStreams> streams);
+
 /// An exec over a WebSocket, and over SPDY. On success the exchange is used up.
-Outcome<> exec_over_websocket(NodeConnector& connector,
+Outcome<> exec_over_websocket(Core& core, NodeConnector& connector,
                               const std::shared_ptr<net::Exchange>& exchange,
                               const ContainerTarget& target, const ExecOptions& options);
-Outcome<> exec_over_spdy(NodeConnector& connector, io::EventLoop& loop,
+Outcome<> exec_over_spdy(Core& core, NodeConnector& connector,
                          const std::shared_ptr<net::Exchange>& exchange,
                          const ContainerTarget& target, const ExecOptions& options);
 

@@ -83,6 +83,7 @@ public:
         /// Once, last: the code that ended it, the peer's or ours. 1005: closed without one; 1006:
         /// cut.
         std::function<void(uint16_t code, std::string reason)> on_close = {};
+        std::function<void(std::string)> on_pong = {}; // the answer to a ping()
     };
     virtual ~WebSocket() = default;
     virtual void set_handlers(Handlers handlers) = 0; // call once; frames wait until then

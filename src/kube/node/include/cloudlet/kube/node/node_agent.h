@@ -41,7 +41,8 @@ struct NodeAgentOptions {
     std::string root;    // pods' volumes and logs live in <root>/pods and <root>/log/pods
     std::string node_ip; // InternalIP of the node and hostIP of pods
     std::string pod_cidr;
-    std::string version; // kubeletVersion, "v1.32.0+cloudlet.0.1.0"
+    std::string version;         // kubeletVersion, "v1.32.13+cloudlet"
+    std::string runtime_version; // ours, "0.1.0"
     std::string cluster_domain = "cluster.local";
     std::string
         cluster_dns; // cluster IP of the DNS service; empty: pods get the machine's resolver
