@@ -1,8 +1,6 @@
 #include "commands.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -57,20 +55,6 @@ Result<std::string> start_daemon(const Settings& settings) {
     if (said.starts_with("error: ")) return fail(Code::unavailable, said.substr(7));
     return fail(Code::internal,
                 "the daemon ended without a word; its log is " + settings.log_file());
-}
-
-/// Waits until a process that is not our child has ended.
-Result<> wait_for_end(int pid, Duration deadline) {
-    io::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-    if (!process) return {}; // gone already
-    pollfd ended{process.get(), POLLIN, 0};
-    int milliseconds = static_cast<int>(deadline / std::chrono::milliseconds(1));
-    if (poll(&ended, 1, milliseconds) == 1) return {};
-    return fail(
-        Code::timeout,
-        fmt::format(
-            "the daemon (pid {}) did not end within {} s; look at its log, or end it with kill -9",
-            pid, milliseconds / 1000));
 }
 
 } // namespace
@@ -129,7 +113,7 @@ Result<> down(const CommonOptions& common, const DownOptions& options) {
         show_progress("stopping the daemon");
         int pid = static_cast<int>((*running)["pid"].as_int());
         TRY(daemon.post("/cloudlet/v1/stop", codec::Json::object()));
-        TRY(wait_for_end(pid, std::chrono::seconds(30)));
+        TRY(with_context(wait_for_end(pid, std::chrono::seconds(30)), "the daemon"));
     }
     auto stopped =
         stop_everything(settings, std::chrono::seconds(options.grace_seconds), show_progress);

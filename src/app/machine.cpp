@@ -7,8 +7,10 @@
 #include <cstring>
 #include <netinet/in.h>
 #include <optional>
+#include <poll.h>
 #include <sstream>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -153,6 +155,18 @@ std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir
         if (ours) found.push_back({pid, name, pss_of(pid)});
     }
     return found;
+}
+
+Result<> wait_for_end(int pid, Duration deadline) {
+    io::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process) return {}; // gone already
+    pollfd ended{process.get(), POLLIN, 0};
+    int milliseconds = static_cast<int>(deadline / std::chrono::milliseconds(1));
+    if (poll(&ended, 1, milliseconds) == 1) return {};
+    return fail(Code::timeout,
+                fmt::format("process {} did not end within {} s; look at its log, or "
+                            "end it with kill -9",
+                            pid, milliseconds / 1000));
 }
 
 } // namespace cloudlet::app

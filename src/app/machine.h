@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cloudlet/base/clock.h"
 #include "cloudlet/base/result.h"
 
 namespace cloudlet::app {
@@ -29,5 +30,8 @@ struct OwnProcess {
 /// The daemon `daemon_pid` and every cloudlet-monitor that works below `run_dir` or `root`.
 std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir,
                                       const std::string& root);
+
+/// Waits until a process that is not our child has ended. Error: timeout.
+Result<> wait_for_end(int pid, Duration deadline);
 
 } // namespace cloudlet::app

@@ -14,6 +14,7 @@
 #include "cloudlet/io/file.h"
 #include "cloudlet/kube/node/node_agent.h"
 #include "cloudlet/network/pod_network.h"
+#include "machine.h"
 
 namespace cloudlet::app {
 namespace {
@@ -42,6 +43,14 @@ void stop_containers(engine::Engine& engine, Duration most) {
     for (auto& thread : stopping) thread.join();
 }
 
+/// Monitors write the last record after their container ended; then they end themselves.
+Result<> wait_for_monitors(const std::vector<OwnProcess>& processes) {
+    for (const auto& process : processes)
+        if (process.name.starts_with("cloudlet-monito"))
+            TRY(with_context(wait_for_end(process.pid, std::chrono::seconds(10)), "a monitor"));
+    return {};
+}
+
 } // namespace
 
 Result<> stop_everything(const Settings& settings, Duration grace, const Report& report) {
@@ -58,7 +67,9 @@ Result<> stop_everything(const Settings& settings, Duration grace, const Report&
                                      loop->loop(), *images, nullptr));
         report(fmt::format("stopping {} containers", engine->list().size()));
         stop_containers(*engine, grace);
+        auto processes = own_processes(0, settings.run_dir(), settings.root);
         TRY(engine->remove_all());
+        TRY(wait_for_monitors(processes));
         TRY(kube::node::unmount_volumes(settings.root));
     }
     report("removing the network");

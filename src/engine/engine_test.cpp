@@ -38,15 +38,25 @@ TEST(Engine, TellsOfAnExitOnce) {
     world.engine->on_exit(nullptr);
 }
 
+/// Returns once the script has said "ready": a signal before its trap is set would be lost on
+/// pid 1.
+ContainerInfo run_until_ready(TestWorld& world, const std::string& script,
+                              const std::string& name) {
+    const auto info = world.run(world.shell(script, name));
+    const auto limit = system_clock().monotonic() + 20s;
+    while (world.output(info) != "ready\n" && system_clock().monotonic() < limit) ::usleep(2000);
+    EXPECT_EQ(world.output(info), "ready\n");
+    return info;
+}
+
 TEST(Engine, StopsPolitelyAndThenByForce) {
     TestWorld world;
     world.sandbox();
-    const auto polite =
-        world.run(world.shell("trap 'exit 5' TERM; while true; do sleep 0.05; done", "polite"));
+    const std::string wait = "echo ready; while true; do sleep 0.05; done";
+    const auto polite = run_until_ready(world, "trap 'exit 5' TERM; " + wait, "polite");
     ASSERT_TRUE(world.engine->stop(polite.id, 10s));
     EXPECT_EQ(world.engine->inspect(polite.id)->exit_code, 5);
-    const auto deaf =
-        world.run(world.shell("trap '' TERM; while true; do sleep 0.05; done", "deaf"));
+    const auto deaf = run_until_ready(world, "trap '' TERM; " + wait, "deaf");
     ASSERT_TRUE(world.engine->stop(deaf.id, 100ms));
     EXPECT_EQ(world.engine->inspect(deaf.id)->exit_code, 137);
     EXPECT_EQ(world.engine->kill(deaf.id, SIGTERM).error().code, Code::conflict);

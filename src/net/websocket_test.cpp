@@ -157,6 +157,7 @@ TEST(WebSocket, NegotiatesEchoesAnswersPingsAndCloses) {
         EXPECT_EQ(read_frame(stream, decoder, Opcode::binary), std::string(50'000, 'd'));
         must(stream.write(client_frame(Opcode::close, encode_close(1000, "bye"))));
         EXPECT_EQ(read_frame(stream, decoder, Opcode::close), "\x03\xe8");
+        upgraded.stream.reset(); // the server waits for that, for a while
         EXPECT_EQ(closed.get_future().get(), (std::pair<uint16_t, std::string>{1000, "bye"}));
     }
 }

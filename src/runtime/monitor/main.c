@@ -34,8 +34,8 @@ static void report(const struct monitor* m, uint32_t kind, const char* text) {
 static _Noreturn void give_up(struct monitor* m, const char* what) {
     char text[256];
     snprintf(text, sizeof text, "%s: %s", what, strerror(errno));
+    unlink("monitor.sock"); // first: whoever hears of the failure finds nothing left
     report(m, CL_REFUSED, text);
-    unlink("monitor.sock");
     _exit(1);
 }
 
@@ -175,8 +175,8 @@ static int finish(struct monitor* m) {
     log_finish(m, &m->out);
     log_finish(m, &m->err);
     int written = write_record(m);
+    unlink("monitor.sock"); // from here on the record speaks
     announce_end(m);
-    unlink("monitor.sock");
     return written == 0 ? 0 : 1;
 }
 
@@ -195,8 +195,8 @@ int main(int argc, char** argv) {
     log_open(&m->log);
     listen_here(m);
     if (container_create(m, &error) != 0) {
-        report(m, CL_REFUSED, error.text);
         unlink("monitor.sock");
+        report(m, CL_REFUSED, error.text);
         return 1;
     }
     report(m, CL_OK, "");
