@@ -41,6 +41,11 @@ protected:
             if (bytes.empty()) return received;
             for (net::WebSocketMessage& message : must(decoder.feed(bytes))) {
                 if (message.opcode == net::Opcode::close) return received;
+                if (message.opcode == net::Opcode::ping) {
+                    must(upgraded.stream->write(
+                        net::encode_frame(net::Opcode::pong, message.payload, true, 7)));
+                    continue;
+                }
                 received.push_back(std::move(message.payload));
             }
         }
