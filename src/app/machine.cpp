@@ -150,7 +150,10 @@ std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir
         std::string name = process_name(pid);
         if (!name.starts_with("cloudlet")) continue;
         auto command = io::read_file(fmt::format("/proc/{}/cmdline", pid)).value_or("");
-        bool ours = pid == daemon_pid || command.find(run_dir + "/") != std::string::npos ||
+        // A process that is just ending has no command line any more, only its name.
+        bool ending = command.empty() && name.starts_with("cloudlet-monito");
+        bool ours = pid == daemon_pid || ending ||
+                    command.find(run_dir + "/") != std::string::npos ||
                     command.find(root + "/") != std::string::npos;
         if (ours) found.push_back({pid, name, pss_of(pid)});
     }

@@ -27,7 +27,8 @@ struct OwnProcess {
     std::string name;
     uint64_t pss_kib = 0;
 };
-/// The daemon `daemon_pid` and every cloudlet-monitor that works below `run_dir` or `root`.
+/// The daemon `daemon_pid` and every cloudlet-monitor that works below `run_dir` or `root`, also
+/// one that is just ending.
 std::vector<OwnProcess> own_processes(int daemon_pid, const std::string& run_dir,
                                       const std::string& root);
 

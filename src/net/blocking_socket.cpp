@@ -20,7 +20,8 @@ Result<std::unique_ptr<BlockingSocket>> BlockingSocket::connect(const std::strin
     io::ignore_broken_pipes();
     auto shown = unix_path.empty() ? host_and_port(host, port) : unix_path;
     auto address = TRY(unix_path.empty() ? tcp_address(host, port) : unix_address(unix_path));
-    std::unique_ptr<BlockingSocket> made(new BlockingSocket(TRY(begin_connect(address, shown))));
+    auto fd = TRY(begin_connect(address, shown)); // not inside `new`: TRY would leave its memory
+    std::unique_ptr<BlockingSocket> made(new BlockingSocket(std::move(fd)));
     TRY(with_context(io::wait_writable(made->fd_.get(), deadline), "connect to " + shown));
     int error = 0, on = 1;
     socklen_t size = sizeof error;

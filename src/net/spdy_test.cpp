@@ -66,6 +66,10 @@ struct Pair {
             Role::client, [this](std::string bytes) { to_server += bytes; },
             {{}, [this] { client_closed = true; }}, flow_control);
     }
+    ~Pair() {
+        server->end_of_input();
+        client->end_of_input();
+    }
     Result<> move() {
         while (!to_server.empty() || !to_client.empty()) {
             auto bytes = std::exchange(to_server, {});
@@ -86,8 +90,8 @@ SpdyStream::Handlers record(std::string& into) {
 }
 
 TEST(SpdySession, OpensStreamsMovesDataAndHalfCloses) {
-    Pair pair;
     std::string at_client, at_server;
+    Pair pair;
     auto stream = must(pair.client->open_stream({{"streamType", "stdout"}}));
     stream->set_handlers(record(at_client));
     EXPECT_TRUE(stream->write("question"));
@@ -109,8 +113,8 @@ TEST(SpdySession, OpensStreamsMovesDataAndHalfCloses) {
 }
 
 TEST(SpdySession, AStrictSenderStaysWithinTheWindowUntilTheReaderReads) {
-    Pair pair;
     std::string at_server;
+    Pair pair;
     auto stream = must(pair.client->open_stream({}));
     std::string body(1 << 20, 'w');
     stream->write(body);
@@ -125,6 +129,7 @@ TEST(SpdySession, AStrictSenderStaysWithinTheWindowUntilTheReaderReads) {
 }
 
 TEST(SpdySession, ManyStreamsShareTheSessionWindowWithoutStarving) {
+    std::vector<std::string> got(20);
     Pair pair(FlowControl::strict, 100);
     std::vector<std::shared_ptr<SpdyStream>> streams;
     for (int i = 0; i < 20; ++i) {
@@ -132,7 +137,6 @@ TEST(SpdySession, ManyStreamsShareTheSessionWindowWithoutStarving) {
         streams.back()->write(std::string(100'000, static_cast<char>('a' + i)));
     }
     must(pair.move());
-    std::vector<std::string> got(20);
     for (size_t i = 20; i-- > 0;) pair.accepted.at(i)->set_handlers(record(got[i]));
     must(pair.move());
     for (size_t i = 0; i < 20; ++i)
@@ -151,11 +155,12 @@ TEST(SpdySession, APeerWithoutWindowsIsNotWaitedFor) {
     must(server->receive(SpdyEncoder::window_update(stream->id(), 10)));
     stream->write("more");
     EXPECT_EQ(stream->queued_bytes(), 4u);
+    server->end_of_input();
 }
 
 TEST(SpdySession, ResetsPingsAndGoesAway) {
-    Pair pair;
     std::string at_server, at_client;
+    Pair pair;
     auto stream = must(pair.client->open_stream({}));
     stream->set_handlers(record(at_client));
     must(pair.move());
@@ -181,9 +186,9 @@ TEST(SpdySession, ResetsPingsAndGoesAway) {
 }
 
 TEST(SpdySession, RefusesStreamsBeyondItsLimitButKeepsTheHeaderContext) {
+    std::vector<std::string> got(4);
     Pair pair(FlowControl::strict, 2);
     std::vector<std::shared_ptr<SpdyStream>> streams;
-    std::vector<std::string> got(4);
     for (size_t i = 0; i < 4; ++i) {
         streams.push_back(must(pair.client->open_stream({{"name", "stream"}})));
         streams[i]->set_handlers(record(got[i]));

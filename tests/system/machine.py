@@ -33,9 +33,10 @@ def _processes():
         if entry.name.isdigit():
             try:
                 name = (entry / "comm").read_text().strip()
+                state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
             except OSError:
                 continue
-            if name.startswith("cloudlet"):
+            if name.startswith("cloudlet") and state != "Z":  # a zombie has ended; init reaps it
                 found.append(name)
     return sorted(found)
 

@@ -64,6 +64,8 @@ public:
     };
     /// `output` is called in order with bytes for the peer, under the session's lock: it must not
     /// call back. A peer may have `max_streams` open at once; more are refused.
+    /// A session and its open streams keep each other until close() or end_of_input(), which the
+    /// owner of the transport calls; attach() sees to it.
     static std::shared_ptr<SpdySession> create(Role role, std::function<void(std::string)> output,
                                                Handlers handlers,
                                                FlowControl flow_control = FlowControl::observed,
