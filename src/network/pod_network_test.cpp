@@ -105,11 +105,11 @@ struct Outside {
                              {2, 0, 0, 0, 0, 2}, netns.fd(),         1400};
         EXPECT_TRUE(routes.create_veth(pair));
         int index = routes.find_link("uplink")->index;
-        EXPECT_TRUE(routes.set_up(index));
+        EXPECT_TRUE(routes.set_up(index, {.route_localnet = false, .no_ipv6_address = true}));
         EXPECT_TRUE(routes.add_address({index, node, 24}));
         auto inside = linux::RouteSocket::open_in(netns.fd()).value();
         index = inside.find_link("eth0")->index;
-        EXPECT_TRUE(inside.set_up(index));
+        EXPECT_TRUE(inside.set_up(index, {.route_localnet = false, .no_ipv6_address = true}));
         EXPECT_TRUE(inside.add_address({index, self, 24}));
         EXPECT_TRUE(routes.set_route(
             {Ipv4Block{{}, 0}, routes.find_link("uplink")->index, self, std::nullopt}));
