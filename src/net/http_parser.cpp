@@ -75,8 +75,11 @@ Framing framing_of(const Headers& headers) {
 
 HeadBuffer::State HeadBuffer::take(std::string_view& input, size_t limit) {
     // Empty lines before a start line are skipped (RFC 9112 section 2.2).
-    while (kept_.empty() && input.size() >= 2 && input[0] == '\r' && input[1] == '\n')
-        input.remove_prefix(2);
+    if (kept_ == "\r" && input.starts_with('\n')) {
+        kept_.clear();
+        input.remove_prefix(1);
+    }
+    while (kept_.empty() && input.starts_with("\r\n")) input.remove_prefix(2);
     // Only the first `limit` bytes are looked at, so the verdict does not depend on how the rest
     // came.
     size_t before = kept_.size();

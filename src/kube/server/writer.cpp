@@ -81,7 +81,7 @@ void Writer::commit(std::shared_ptr<Job> job, const ObjectPointer& current, Deci
     auto holds = std::make_shared<std::vector<std::shared_ptr<void>>>(std::move(decision.holds));
     store_.commit(std::move(transaction),
                   [this, job, current, bytes, holds](Result<store::TransactionResult> result) {
-                      if (bytes && (!result || !result->succeeded)) cache_.forget(job->key, bytes);
+                      if (bytes) cache_.forget(job->key, bytes); // in case no event took it
                       holds->clear();
                       committed(job, current, bytes, std::move(result));
                   });
