@@ -43,5 +43,9 @@ elseif(CLOUDLET_SANITIZE)
   message(FATAL_ERROR "CLOUDLET_SANITIZE is asan, tsan or empty; not \"${CLOUDLET_SANITIZE}\"")
 endif()
 
+if(CLOUDLET_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link) # coverage, or libFuzzer runs blind
+endif()
+
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
