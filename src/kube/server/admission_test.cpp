@@ -219,6 +219,27 @@ TEST(Admission, GivenManyWritersOfOneObjectThenNoUpdateIsLost) {
         EXPECT_EQ(object["data"]["w" + std::to_string(writer)].as_string(), std::to_string(rounds));
 }
 
+TEST(Admission, GivenFarMorePatchersOfOneObjectThanAttemptsThenEachGetsItsTurn) {
+    World world;
+    world.client().create(resources::config_maps, "default", config_map("crowded", "0"));
+    constexpr int patchers = 64, rounds = 4;
+    std::vector<std::thread> threads;
+    for (int patcher = 0; patcher < patchers; ++patcher)
+        threads.emplace_back([&world, patcher] {
+            for (int round = 0; round < rounds; ++round) {
+                Json data = Json::object({{fmt::format("p{}-{}", patcher, round), "x"}});
+                auto patched = world.client().patch(resources::config_maps, {"default", "crowded"},
+                                                    api::PatchType::merge,
+                                                    Json::object({{"data", std::move(data)}}));
+                EXPECT_TRUE(patched) << patched.error().to_string();
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    const api::Object object =
+        must(world.client().get(resources::config_maps, {"default", "crowded"}));
+    EXPECT_EQ(object["data"].size(), patchers * rounds + 1);
+}
+
 TEST(Admission, GivenAFreshStoreThenTheKubernetesServiceLeadsToTheServer) {
     World world;
     const Json made = world.ask("GET", services + "/kubernetes").json;

@@ -6,7 +6,7 @@ namespace cloudlet::kube::server {
 
 namespace {
 
-constexpr int attempt_limit = 512; // each is one commit: a writer among dozens gets its turn
+constexpr int attempt_limit = 32; // each lost to a change of something else that was compared
 
 Outcome<Written> preview(const api::Kind& kind, const ObjectPointer& current, Decision decision) {
     Written written;
@@ -53,7 +53,26 @@ void Writer::write(const api::Kind& kind, std::string ns, std::string name, Mode
         std::lock_guard lock(mutex_);
         ++under_way_;
     }
-    attempt(std::move(job));
+    if (take_turn(job)) attempt(std::move(job));
+}
+
+bool Writer::take_turn(const std::shared_ptr<Job>& job) {
+    std::lock_guard lock(mutex_);
+    auto [queue, first] = waiting_.try_emplace(job->key);
+    if (!first) queue->second.push_back(job);
+    return first;
+}
+
+std::shared_ptr<Writer::Job> Writer::next_turn(const std::string& key) {
+    std::lock_guard lock(mutex_);
+    auto queue = waiting_.find(key);
+    if (queue->second.empty()) {
+        waiting_.erase(queue);
+        return nullptr;
+    }
+    auto next = std::move(queue->second.front());
+    queue->second.pop_front();
+    return next;
 }
 
 void Writer::attempt(std::shared_ptr<Job> job) {
@@ -117,10 +136,17 @@ void Writer::retry(std::shared_ptr<Job> job) {
 }
 
 void Writer::finish(const std::shared_ptr<Job>& job, Outcome<Written> outcome) {
-    WriteDone done = std::move(job->done);
-    done(std::move(outcome));
-    std::lock_guard lock(mutex_);
-    if (--under_way_ == 0) idle_.notify_all();
+    std::exchange(job->done, {})(std::move(outcome));
+    size_t finished = 1;
+    auto next = next_turn(job->key);
+    while (next && !pool_.submit([this, next] { attempt(next); })) {
+        std::exchange(next->done, {})(refuse(unavailable("the server is busy; try again")));
+        ++finished;
+        next = next_turn(job->key);
+    }
+    std::lock_guard lock(mutex_); // last: the destructor waits for this count
+    under_way_ -= finished;
+    if (under_way_ == 0) idle_.notify_all();
 }
 
 } // namespace cloudlet::kube::server

@@ -1,13 +1,16 @@
 #pragma once
 // The one way to change an object: read it from the cache, decide what it becomes, commit with a
-// compare of its revision, and decide anew when somebody was faster. So no update is ever lost, and
-// a decision is a plain function of the current object.
+// compare of its revision, and decide anew when what it depends on has changed meanwhile. So no
+// update is ever lost, and a decision is a plain function of the current object. Writers of one
+// object take turns in the order of their calls: nobody starves, however many there are.
 
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "cache.h"
 #include "failure.h"
@@ -55,6 +58,10 @@ public:
 
 private:
     struct Job;
+    /// True when the job may begin; else it waits for its turn.
+    bool take_turn(const std::shared_ptr<Job>& job);
+    /// Whose turn it is next; null when nobody waits, and the key is free.
+    std::shared_ptr<Job> next_turn(const std::string& key);
     void attempt(std::shared_ptr<Job> job);
     void commit(std::shared_ptr<Job> job, const ObjectPointer& current, Decision decision);
     void committed(const std::shared_ptr<Job>& job, const ObjectPointer& current,
@@ -68,6 +75,8 @@ private:
     std::mutex mutex_;
     std::condition_variable idle_;
     size_t under_way_ = 0;
+    /// Behind the job that has its turn, by key.
+    std::unordered_map<std::string, std::deque<std::shared_ptr<Job>>> waiting_;
 };
 
 } // namespace cloudlet::kube::server
