@@ -8,7 +8,6 @@ import json
 import os
 import random
 import threading
-import time
 
 import pytest
 
@@ -62,7 +61,7 @@ class Writer(threading.Thread):
                     self.deleted.add(name)
                 self.cloud.kubectl("scale", "deployment/churn", f"--replicas={self.random.randint(1, 6)}")
             except CommandFailed:
-                time.sleep(0.02)  # the daemon is gone; the main thread says when to end
+                self.stopping.wait(0.02)  # the daemon is gone; the main thread says when to end
 
 
 def pids_of_witness(cloud):
