@@ -119,6 +119,10 @@ TEST(NodeAgent, InitContainersRunFirstAndShareVolumes) {
                   .status()["initContainerStatuses"][0]["state"]["terminated"]["exitCode"]
                   .as_int(-1),
               0);
+    EXPECT_TRUE(world.wait([&] { return world.latest["web"].condition_is("Ready", "True"); }));
+    for (const auto& condition : world.latest["web"].status()["conditions"].items())
+        EXPECT_FALSE(condition.contains("reason") || condition.contains("message"))
+            << "of the time when it did not hold yet: " << condition.dump();
 }
 
 TEST(NodeAgent, RestartsByPolicyAndReportsTheEnd) {

@@ -247,6 +247,10 @@ private:
 /// has it.
 codec::Json own_status(const codec::Json& status);
 
+/// The strategic patch that turns the node's half of a stored status, `before`, into `status`: what
+/// is gone must be named, because a merge keeps what it is not told about.
+codec::Json status_patch(const codec::Json& status, const codec::Json& before);
+
 /// 0, 10 s, 20 s ... 300 s: the pause before restart number `failures` (0 the first time).
 Duration restart_pause(int failures);
 

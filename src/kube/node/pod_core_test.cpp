@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cloudlet/api/kind.h"
+#include "cloudlet/api/patch.h"
 #include "cloudlet/base/random.h"
 
 namespace cloudlet::kube::node {
@@ -409,6 +411,26 @@ TEST(PodCore, SidecarsStartBeforeAppsAndEndAfterThem) {
     EXPECT_EQ(world.only(ActionKind::terminate).container, "proxy");
     world.exits("proxy", 0);
     world.only(ActionKind::finish);
+}
+
+TEST(StatusPatch, NamesWhatIsGoneAndKeepsWhatIsNotOurs) {
+    const auto* kind = api::builtin_kinds().find("", "v1", "pods");
+    const auto before = *codec::parse_json(R"({"phase":"Pending","reason":"Old","message":"old",
+        "podIP":"10.0.0.1","podIPs":[{"ip":"10.0.0.1"}],"conditions":[
+        {"type":"Ready","status":"False","reason":"ContainersNotReady","message":"[c]"}]})");
+    auto stored = before;
+    stored.find_mutable("conditions")
+        ->push_back(*codec::parse_json(R"({"type":"PodScheduled","status":"True"})"));
+    const auto after = *codec::parse_json(R"({"phase":"Running","podIP":"10.0.0.2",
+        "podIPs":[{"ip":"10.0.0.2"}],"conditions":[{"type":"Ready","status":"True"}]})");
+    auto patch = codec::Json::object({{"status", status_patch(after, before)}});
+    auto patched =
+        api::apply_strategic_patch(codec::Json::object({{"status", stored}}), patch, *kind->schema);
+    ASSERT_TRUE(patched) << patched.error().to_string();
+    auto wanted = after;
+    wanted.find_mutable("conditions")
+        ->push_back(*codec::parse_json(R"({"type":"PodScheduled","status":"True"})"));
+    EXPECT_EQ((*patched)["status"], wanted) << patched->dump();
 }
 
 } // namespace

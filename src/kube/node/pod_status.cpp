@@ -69,6 +69,23 @@ Json own_status(const Json& status) {
     return own;
 }
 
+Json status_patch(const Json& status, const Json& before) {
+    Json patch = status;
+    for (const auto& [key, value] : before.members())
+        if (!status.contains(key)) patch.set(key, nullptr);
+    if (Json* conditions = patch.find_mutable("conditions"); conditions && conditions->is_array())
+        for (Json& condition : conditions->mutable_items())
+            for (auto key : {"reason", "message"})
+                if (!condition.contains(key)) condition.set(key, nullptr);
+    for (auto list : {"podIPs", "hostIPs"}) { // merged by address otherwise: an old one would stay
+        if (!status.contains(list)) continue;
+        Json whole = Json::array({Json::object({{"$patch", "replace"}})});
+        for (const Json& address : status[list].items()) whole.push_back(address);
+        patch.set(list, std::move(whole));
+    }
+    return patch;
+}
+
 std::string PodCore::waiting_reason(const std::string& container) const {
     const Track* track = find(container);
     return track ? std::string(container_state(*track)["waiting"]["reason"].as_string()) : "";

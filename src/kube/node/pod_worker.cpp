@@ -463,7 +463,7 @@ void PodWorker::write_status(bool final) {
     }
     if (status == written_status_) return;
     Json patch = Json::object();
-    patch.set_path({"metadata", "uid"}, uid_).set("status", status);
+    patch.set_path({"metadata", "uid"}, uid_).set("status", status_patch(status, written_status_));
     auto written = context_.client().patch(api::resources::pods, {ns_, name_},
                                            api::PatchType::strategic, patch, "status");
     if (written) {
