@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "cloudlet/api/event_recorder.h"
 #include "cloudlet/api/informer.h"
 #include "cloudlet/base/clock.h"
 #include "cloudlet/base/log.h"
@@ -51,6 +52,7 @@ struct Scheduler::Impl {
         binding; // decided: the uid whose binding is being written
     bool stopping = false;
 
+    std::unique_ptr<api::EventRecorder> recorder;
     std::unique_ptr<io::WorkerPool> binders;
     std::thread thread;
 
@@ -173,25 +175,7 @@ struct Scheduler::Impl {
         auto written =
             client.patch(api::resources::pods, key, api::PatchType::strategic, patch, "status");
         if (!written) return; // gone, or another pod of that name: its own event brings it back
-        std::string now = format_time(system_clock().wall());
-        auto event = Json::object(
-            {{"metadata", Json::object({{"generateName", key.name + "."}, {"namespace", key.ns}})},
-             {"involvedObject", Json::object({{"apiVersion", "v1"},
-                                              {"kind", "Pod"},
-                                              {"namespace", key.ns},
-                                              {"name", key.name},
-                                              {"uid", uid}})},
-             {"reason", "FailedScheduling"},
-             {"message", message},
-             {"type", "Warning"},
-             {"count", 1},
-             {"firstTimestamp", now},
-             {"lastTimestamp", now},
-             {"source", Json::object({{"component", options.name}})}});
-        auto recorded = client.create(api::resources::events, key.ns, std::move(event));
-        if (!recorded)
-            log_debug("scheduler", "event of {}: {}", key.to_string(),
-                      recorded.error().to_string());
+        recorder->record(*written, api::EventRecorder::Type::warning, "FailedScheduling", message);
     }
 };
 
@@ -208,6 +192,8 @@ Result<std::unique_ptr<Scheduler>> Scheduler::create(SchedulerOptions options,
 
 Result<> Scheduler::start() {
     auto* impl = impl_.get();
+    impl->recorder =
+        std::make_unique<api::EventRecorder>(impl->informers.client(), impl->options.name);
     impl->binders = std::make_unique<io::WorkerPool>("binder", impl->options.binders, 65536);
     impl->nodes.add_handler([impl](const api::Object& before, const api::Object& after) {
         impl->on_node(before, after);
@@ -227,6 +213,7 @@ void Scheduler::stop() {
     impl_->wake.notify_all();
     if (impl_->thread.joinable()) impl_->thread.join();
     if (impl_->binders) impl_->binders->stop();
+    if (impl_->recorder) impl_->recorder->stop();
 }
 
 } // namespace cloudlet::kube::scheduler
