@@ -117,6 +117,7 @@ std::vector<std::string> inert_warnings(const Kind& kind, const Json& object) {
     std::vector<std::string> warnings = kind.schema->inert_fields(object);
     for (std::string& warning : warnings)
         warning += ": accepted, but this server does nothing with it yet";
+    if (auto find = hooks_of(kind).idle_values) find(object, warnings);
     return warnings;
 }
 

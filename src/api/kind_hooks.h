@@ -28,6 +28,7 @@ struct KindHooks {
     void (*on_update)(Json& object, const Json& old) = nullptr;
     void (*validate)(const Json& object, FieldErrors& errors) = nullptr;
     void (*validate_change)(const Json& object, const Json& old, FieldErrors& errors) = nullptr;
+    void (*idle_values)(const Json& object, std::vector<std::string>& warnings) = nullptr;
     bool has_generation = false;
 };
 const KindHooks& hooks_of(const Kind& kind);
@@ -41,6 +42,11 @@ void default_namespace(Json& ns);
 void default_node(Json& node);
 void default_service(Json& service);
 void default_service_account(Json& account);
+
+// idle_values.cpp: one warning for each value that is accepted and does nothing yet
+void find_idle_pod_values(const Json& pod, std::vector<std::string>& warnings);
+void find_idle_template_values(const Json& object, std::vector<std::string>& warnings);
+void find_idle_service_values(const Json& service, std::vector<std::string>& warnings);
 
 // validate_metadata.cpp
 void validate_metadata(const Kind& kind, const Json& object, FieldErrors& errors);

@@ -142,10 +142,39 @@ TEST(SchemaInert, what_does_nothing_yet_is_told_once_with_its_path) {
     EXPECT_TRUE(inert_warnings(kind("Pod"), object).empty());
     object.set_path({"spec", "affinity", "podAffinity"},
                     json(R"({"preferredDuringSchedulingIgnoredDuringExecution":[]})"));
-    object.set_path({"spec", "hostUsers"}, false);
+    object.set_path({"spec", "setHostnameAsFQDN"}, false);
     EXPECT_EQ(inert_warnings(kind("Pod"), object),
               std::vector<std::string>{
                   "spec.affinity.podAffinity: accepted, but this server does nothing with it yet"});
+}
+
+TEST(SchemaInert, a_value_that_does_nothing_is_told_where_other_values_of_the_field_work) {
+    Json object = test::web_pod();
+    object.set_path({"spec", "volumes"},
+                    json(R"([{"name":"m","emptyDir":{"medium":"Memory","sizeLimit":"1Mi"}}])"));
+    object.set_path({"spec", "hostUsers"}, true);
+    EXPECT_TRUE(inert_warnings(kind("Pod"), object).empty());
+    object.set_path({"spec", "hostUsers"}, false);
+    object.set_path({"spec", "volumes"}, json(R"([{"name":"d","emptyDir":{"sizeLimit":"1Mi"}}])"));
+    object.find_mutable("spec")
+        ->find_mutable("containers")
+        ->mutable_items()[0]
+        .set_path({"resources", "limits", "ephemeral-storage"}, "1Gi");
+    auto warnings = inert_warnings(kind("Pod"), object);
+    ASSERT_EQ(warnings.size(), 3u);
+    EXPECT_TRUE(warnings[0].starts_with("spec.hostUsers: "));
+    EXPECT_TRUE(warnings[1].starts_with("spec.volumes[0].emptyDir.sizeLimit: "));
+    EXPECT_TRUE(warnings[2].starts_with("spec.containers[0].resources.limits[ephemeral-storage]"));
+
+    Json deployment = test::web_deployment();
+    deployment.set_path({"spec", "template", "spec", "hostUsers"}, false);
+    warnings = inert_warnings(kind("Deployment"), deployment);
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_TRUE(warnings[0].starts_with("spec.template.spec.hostUsers: "));
+
+    const Json service = json(R"({"spec":{"type":"LoadBalancer"}})");
+    ASSERT_EQ(inert_warnings(kind("Service"), service).size(), 1u);
+    EXPECT_TRUE(inert_warnings(kind("Service"), service)[0].starts_with("spec.type: "));
 }
 
 TEST(SchemaInert, defaults_of_no_kind_are_inert) {

@@ -19,6 +19,9 @@ TEST(BadInput, GivenBrokenJsonThen400WithThePlace) {
     EXPECT_EQ(answer.json["reason"].as_string(), "BadRequest");
     EXPECT_NE(message(answer).find("line 1"), std::string::npos) << message(answer);
     EXPECT_EQ(world.ask("POST", config_maps, "[1]").status, 400);
+    const Answer deep = world.ask("POST", config_maps, std::string(1000, '['));
+    EXPECT_EQ(deep.status, 400);
+    EXPECT_NE(message(deep).find("nested deeper than 128"), std::string::npos) << message(deep);
     EXPECT_EQ(world.ask("POST", config_maps, "a: [", {{"Content-Type", "application/yaml"}}).status,
               400);
 }
@@ -77,6 +80,24 @@ TEST(BadInput, GivenAWrongTypeThen400InGosWords) {
     EXPECT_NE(message(answer).find("cannot unmarshal string into Go struct field"),
               std::string::npos)
         << answer.text;
+}
+
+TEST(BadInput, GivenADeletionWhoseConditionsCannotBeReadThen400AndTheObjectStays) {
+    World world;
+    world.ask("POST", config_maps, config_map("kept").dump());
+    for (const char* body :
+         {R"({"gracePeriodSeconds":"soon"})", R"({"preconditions":"the same uid"})",
+          R"({"preconditions":{"uid":7}})", R"({"dryRun":"All"})", R"({"dryRun":["Some"]})",
+          R"({"propagationPolicy":"Later"})", "[]", "7", "{"}) {
+        const Answer answer = world.ask("DELETE", config_maps + "/kept", body);
+        EXPECT_EQ(answer.status, 400) << body << ": " << answer.text;
+        EXPECT_EQ(world.ask("GET", config_maps + "/kept").status, 200) << body;
+    }
+    EXPECT_EQ(world
+                  .ask("DELETE", config_maps + "/kept", R"({"kind":"DeleteOptions",
+        "apiVersion":"apps/v1","propagationPolicy":"Background"})")
+                  .status,
+              200);
 }
 
 TEST(BadInput, GivenInvalidFieldsThen422WithACauseForEach) {
@@ -152,6 +173,20 @@ TEST(BadInput, GivenAFieldThatDoesNothingYetThenAWarningSaysSoOnce) {
     const Answer again = world.ask("PUT", pods + "/a", answer.text);
     EXPECT_EQ(again.status, 200) << again.text;
     EXPECT_TRUE(again.headers.all("Warning").empty());
+}
+
+TEST(BadInput, GivenAJsonPatchThatSetsAnIdleFieldThenAWarningSaysSo) {
+    World world;
+    const std::string path = "/apis/apps/v1/namespaces/default/deployments/web";
+    ASSERT_EQ(world.ask("POST", deployments, deployment("web").dump()).status, 201);
+    const Answer answer = world.ask(
+        "PATCH", path,
+        R"([{"op":"add","path":"/spec/template/spec/shareProcessNamespace","value":true}])",
+        {{"Content-Type", "application/json-patch+json"}});
+    EXPECT_EQ(answer.status, 200) << answer.text;
+    const auto warnings = answer.headers.all("Warning");
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find("spec.template.spec.shareProcessNamespace"), std::string_view::npos);
 }
 
 } // namespace

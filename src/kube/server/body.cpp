@@ -12,9 +12,9 @@ namespace {
 
 constexpr codec::JsonLimits body_limits{.max_depth = 128, .max_bytes = size_t{3} << 20};
 
+/// Too many bytes were refused before: what is too large here is the depth or what aliases become,
+/// and a client that sends it is not helped by "too large".
 Failure undecodable(const Error& error) {
-    if (error.code == Code::too_large)
-        return too_large("the body of the request was " + error.to_string());
     return bad_request("error decoding the body: " + error.to_string());
 }
 
@@ -71,6 +71,25 @@ Outcome<> conform_to(const Expected& expected, Body& body, FieldValidation valid
     return {};
 }
 
+/// A condition that cannot be read must not become a deletion without conditions.
+Outcome<> check_delete_options(const Json& body) {
+    if (body.is_null()) return {};
+    static const api::Schema* schema =
+        api::find_schema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+    const Expected expected{"v1", "DeleteOptions", schema};
+    if (!body.is_object())
+        return refuse(bad_request(
+            decode_error(expected, "json: cannot unmarshal a value that is no object")));
+    if (auto fits = schema->check_types(body); !fits)
+        return refuse(bad_request(decode_error(expected, fits.error().message)));
+    for (const Json& value : body["dryRun"].items())
+        if (value.as_string() != "All")
+            return refuse(bad_request(
+                fmt::format("dryRun: Unsupported value: \"{}\": supported values: \"All\"",
+                            value.as_string())));
+    return {};
+}
+
 } // namespace
 
 Outcome<Body> decode_body(std::string_view bytes, BodyType type) {
@@ -105,6 +124,7 @@ Outcome<> conform(const api::Subresource& subresource, Body& body, FieldValidati
 }
 
 Outcome<DeleteRequest> read_delete_request(const Json& body, const net::Query& query) {
+    NEED(check_delete_options(body));
     DeleteRequest request;
     if (body["gracePeriodSeconds"].is_int())
         request.grace_period_seconds = body["gracePeriodSeconds"].as_int();

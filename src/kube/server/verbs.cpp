@@ -76,7 +76,10 @@ Outcome<Decision> decide_patch(Core& core, WriteContext& context, PatchKind type
     context.warnings.clear();
     Body body{NEED(apply_patch(*target.kind->schema, type, current->object().json(), patch)), {}};
     NEED(conform(*target.kind, body, context.options.field_validation, context.warnings));
-    if (!is_status(target)) note_inert_fields(context, patch);
+    if (!is_status(target) && type == PatchKind::json) // a list of steps, not of fields
+        note_new_inert_fields(context, body.value, current->object().json());
+    else if (!is_status(target))
+        note_inert_fields(context, patch);
     return decide_update(core, context, std::move(body.value), current);
 }
 
