@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unistd.h>
 
 #include "cloudlet/io/file.h"
@@ -56,6 +57,28 @@ TEST(Settings, ANetworkOfAnExistingCloudStays) {
     EXPECT_EQ(moved.error().code, Code::conflict);
 }
 
+TEST(Settings, TheDaemonGetsTheFlagsAndNotWhatTheFileSaysInstead) {
+    Folder root;
+    ASSERT_TRUE(io::write_file_atomic(root.path + "/config.yaml", "port: 7002\n"));
+    auto typed = resolve_settings(root.path, {{"port", "7003"}}, std::nullopt);
+    ASSERT_TRUE(typed);
+    const auto words = flags_of(*typed);
+    auto port = std::find(words.begin(), words.end(), "--port");
+    ASSERT_NE(port, words.end());
+    EXPECT_EQ(*(port + 1), "7003");
+    EXPECT_EQ(words.size(), 18u) << "the root and eight settings, each with its flag";
+}
+
+TEST(Settings, AConfigurationFileThatIsWrongByNowDoesNotKeepACloudFromEnding) {
+    Folder root;
+    ASSERT_TRUE(remember_settings(*resolve_settings(root.path, {}, std::nullopt)));
+    ASSERT_TRUE(io::write_file_atomic(root.path + "/config.yaml", "podCIDR: 10.99.0.0/16\n"));
+    EXPECT_FALSE(resolve_settings(root.path, {}, std::nullopt));
+    auto settings = settings_of_cloud(root.path);
+    ASSERT_TRUE(settings) << settings.error().to_string();
+    EXPECT_EQ(settings->pod_cidr, "10.244.0.0/16");
+}
+
 TEST(Settings, OneFolderIsOneInstanceHoweverItIsSpelled) {
     Folder root;
     auto plain = settings_for_root(root.path);
@@ -65,6 +88,13 @@ TEST(Settings, OneFolderIsOneInstanceHoweverItIsSpelled) {
     std::string link = root.path + "/link";
     ASSERT_EQ(symlink(root.path.c_str(), link.c_str()), 0);
     EXPECT_EQ(settings_for_root(link)->instance, plain->instance);
+    EXPECT_EQ(settings_for_root("/none-such")->root, "/none-such");
+    const std::string deep = root.path + "/link/a/../b/c"; // neither a nor b exists yet
+    auto before = settings_for_root(deep);
+    ASSERT_TRUE(before);
+    EXPECT_EQ(before->root, root.path + "/b/c");
+    ASSERT_TRUE(io::make_directories(before->root));
+    EXPECT_EQ(settings_for_root(before->root)->instance, before->instance);
     EXPECT_FALSE(settings_for_root("/"));
     EXPECT_FALSE(settings_for_root(""));
 }

@@ -1,6 +1,7 @@
 // The program: reads the command line and calls the verb. Every verb takes --root; those that print
 // something to read take -o json.
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
@@ -162,18 +163,37 @@ void add_images(CLI::App& program, Line& line) {
     add_image_verb(*image, line, "rm", "Remove NAME...");
 }
 
+/// One line that names the help of the verb that was meant.
+int usage_error(const CLI::App& program, std::string what) {
+    std::string verb = "cloudlet";
+    const CLI::App* meant = &program;
+    while (!meant->get_subcommands().empty()) {
+        meant = meant->get_subcommands().front();
+        verb += " " + meant->get_name();
+    }
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    fmt::print(stderr, "cloudlet: {}: see {} --help\n", what, verb);
+    return 2;
+}
+
 int run(int argc, char** argv) {
     CLI::App program{"A whole private cloud in one program."};
     program.name("cloudlet");
     program.require_subcommand(1);
     Line line;
+    program.add_option("--root", line.common.root, "the cloud's folder")->capture_default_str();
     add_lifecycle(program, line);
     add_queries(program, line);
     add_images(program, line);
+    if (argc < 2) {
+        fmt::print(stderr, "{}", program.help());
+        return 2;
+    }
     try {
         program.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return program.exit(error);
+        if (error.get_exit_code() == 0) return program.exit(error); // --help
+        return usage_error(program, error.what());
     }
     return line.verb ? line.verb() : 2;
 }

@@ -9,10 +9,18 @@ namespace {
 
 constexpr auto slow_command = std::chrono::minutes(30); // loading a large image
 
-tl::unexpected<Error> no_daemon(const Settings& settings) {
+tl::unexpected<Error> no_daemon(const Settings& settings, const Error& why) {
+    if (why.os_errno == EACCES || why.os_errno == EPERM)
+        return fail(Code::forbidden,
+                    fmt::format("the cloud on {} answers root alone: use sudo", settings.root));
     std::string flag = settings.root == default_root ? "" : " --root " + settings.root;
     return fail(Code::unavailable, fmt::format("no cloud runs on {}: start it with cloudlet up{}",
                                                settings.root, flag));
+}
+
+tl::unexpected<Error> unanswered(const Settings& settings, const Error& error) {
+    const bool nobody = error.code == Code::unavailable || error.code == Code::forbidden;
+    return nobody ? no_daemon(settings, error) : tl::unexpected(error);
 }
 
 Code code_of(std::string_view name, int status) {
@@ -47,16 +55,14 @@ Result<codec::Json> ControlClient::send(const std::string& method, const std::st
         request.body = body.dump();
     }
     auto response = net::http_request(options(), "http://cloudlet" + path, request);
-    if (!response && response.error().code == Code::unavailable) return no_daemon(settings_);
-    if (!response) return tl::unexpected(response.error());
+    if (!response) return unanswered(settings_, response.error());
     if (response->status >= 300) return refusal(*response);
     return codec::parse_json(response->body);
 }
 
 Result<std::string> ControlClient::text(const std::string& path) const {
     auto response = net::http_request(options(), "http://cloudlet" + path);
-    if (!response && response.error().code == Code::unavailable) return no_daemon(settings_);
-    if (!response) return tl::unexpected(response.error());
+    if (!response) return unanswered(settings_, response.error());
     if (response->status >= 300) return refusal(*response);
     return response->body;
 }
@@ -64,18 +70,20 @@ Result<std::string> ControlClient::text(const std::string& path) const {
 Result<> ControlClient::stream(const std::string& path,
                                const net::ClientConnection::OnChunk& on_chunk) const {
     net::Response head;
+    bool answered = false;
     auto streamed = net::http_stream(
         options(), "http://cloudlet" + path, {},
         [&](const net::Response& answer) {
             head = answer;
-            return true;
+            head.body.clear(); // it comes piece by piece
+            return answered = true;
         },
         [&](std::string_view bytes) {
             if (head.status < 300) return on_chunk(bytes);
             head.body += bytes;
             return true;
         });
-    if (!streamed && streamed.error().code == Code::unavailable) return no_daemon(settings_);
+    if (!streamed && !answered) return unanswered(settings_, streamed.error());
     if (head.status >= 300) return refusal(head);
     return streamed;
 }

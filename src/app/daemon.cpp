@@ -73,7 +73,8 @@ Result<> Daemon::Parts::prepare_folders() {
             io::make_directories(folder, 0755),
             "the cloud needs this folder; choose another root with --root, or make it writable"));
     lock = TRY(with_context(io::FileLock::acquire(settings.lock_file()),
-                            "another daemon serves " + settings.root));
+                            "another daemon serves " + settings.root +
+                                " or begins to; see cloudlet status"));
     TRY(remember_settings(settings));
     auto cgroups = TRY(with_context(linux::CgroupHost::probe(),
                                     "containers need cgroups; mount them at /sys/fs/cgroup"));
@@ -94,8 +95,9 @@ Result<> Daemon::Parts::open_storage() {
 
 Result<> Daemon::Parts::open_network() {
     auto options = TRY(settings.network_options());
-    network = TRY(network::PodNetwork::open(options));
-    proxy = TRY(network::ServiceProxy::open(options));
+    constexpr auto choice = "the pods' network (--pod-cidr and --service-cidr choose another)";
+    network = TRY(with_context(network::PodNetwork::open(options), choice));
+    proxy = TRY(with_context(network::ServiceProxy::open(options), choice));
     network::DnsOptions names;
     names.listen = {options.gateway()};
     names.domain = settings.cluster_domain;
@@ -264,7 +266,10 @@ void Daemon::wait_for_stop() {
 }
 
 static void tell(int ready_fd, const std::string& line) {
-    if (ready_fd < 0) return;
+    if (ready_fd < 0) { // in the foreground: a failure is read there, "ready" nowhere
+        if (line.starts_with("error: ")) fmt::print(stderr, "cloudlet: {}", line.substr(7));
+        return;
+    }
     ssize_t ignored = write(ready_fd, line.data(), line.size());
     (void)ignored; // whoever started us may have gone; the log has it too
     close(ready_fd);

@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -34,8 +35,8 @@ Result<std::string> start_daemon(const Settings& settings) {
     if (pipe2(ends, O_CLOEXEC)) return fail_errno("pipe");
     io::UniqueFd reader(ends[0]), writer(ends[1]);
     io::SpawnOptions options;
-    options.argv = {"cloudlet",   "daemon", "--root",    settings.root,
-                    "--ready-fd", "3",      "--node-ip", settings.node_ip};
+    options.argv = {"cloudlet", "daemon", "--ready-fd", "3"};
+    for (auto& word : flags_of(settings)) options.argv.push_back(std::move(word));
     options.executable = "/proc/self/exe";
     options.fds = {{writer.get(), 3}};
     options.cwd = "/";
@@ -57,6 +58,44 @@ Result<std::string> start_daemon(const Settings& settings) {
                 "the daemon ended without a word; its log is " + settings.log_file());
 }
 
+/// A first start that failed leaves no half of a cloud: what was in its folder before stays.
+void undo_start(const Settings& settings, const Result<std::vector<std::string>>& before) {
+    if (auto lock = io::FileLock::acquire(settings.lock_file());
+        !lock && lock.error().code == Code::conflict)
+        return; // the cloud is another daemon's
+    (void)stop_everything(settings, Duration{0}, [](const std::string&) {});
+    (void)io::remove_tree(settings.run_dir());
+    rmdir("/run/cloudlet"); // only when no other instance uses it
+    if (!before) {
+        (void)io::remove_tree(settings.root);
+        return;
+    }
+    for (const auto& name : io::list_directory(settings.root).value_or(*before))
+        if (std::find(before->begin(), before->end(), name) == before->end())
+            (void)io::remove_tree(settings.root + "/" + name);
+}
+
+Result<> make_and_start(const Settings& settings) {
+    TRY(with_context(
+        io::make_directories(settings.root),
+        "the cloud needs this folder; choose another with --root, or make it writable"));
+    TRY(with_context(remember_settings(settings),
+                     "the cloud's folder must be writable; choose another with --root"));
+    TRY(start_daemon(settings));
+    return {};
+}
+
+Result<> begin_cloud(const Settings& settings) {
+    const bool is_new = !io::exists(settings.marker());
+    const auto before = io::list_directory(settings.root);
+    show_progress("starting the cloud");
+    auto started = make_and_start(settings);
+    // A word from the daemon says it all; without one its log is all there is to look at.
+    if (!started && is_new && started.error().code != Code::internal) undo_start(settings, before);
+    end_progress();
+    return started;
+}
+
 } // namespace
 
 void show_progress(const std::string& what) {
@@ -73,20 +112,15 @@ Result<> up(const CommonOptions& common, const UpOptions& options) {
     auto settings = TRY(resolve_settings(common.root, options.settings, options.config_file));
     auto running = ControlClient(settings).get("/cloudlet/v1/status");
     if (running) {
-        fmt::print("The cloud on {} runs already (pid {}).\n", settings.root,
-                   (*running)["pid"].as_int());
+        if (common.output == "json")
+            fmt::print("{}\n", running->dump_pretty());
+        else
+            fmt::print("The cloud on {} runs already (pid {}).\n", settings.root,
+                       (*running)["pid"].as_int());
         return {};
     }
     TRY(require_free_port(settings.listen, settings.port));
-    TRY(with_context(
-        io::make_directories(settings.root),
-        "the cloud needs this folder; choose another with --root, or make it writable"));
-    TRY(with_context(remember_settings(settings),
-                     "the cloud's folder must be writable; choose another with --root"));
-    show_progress("starting the cloud");
-    auto said = start_daemon(settings);
-    end_progress();
-    if (!said) return tl::unexpected(said.error());
+    TRY(begin_cloud(settings));
     std::chrono::duration<double> took = system_clock().monotonic() - begin;
     if (common.output == "json") {
         fmt::print("{}\n", TRY(ControlClient(settings).get("/cloudlet/v1/status")).dump_pretty());
@@ -102,7 +136,7 @@ Result<> up(const CommonOptions& common, const UpOptions& options) {
 
 Result<> down(const CommonOptions& common, const DownOptions& options) {
     TRY(need_root("down"));
-    auto settings = TRY(resolve_settings(common.root, {}, std::nullopt));
+    auto settings = TRY(settings_of_cloud(common.root));
     if (!io::exists(settings.marker())) {
         if (io::exists(settings.root) && options.purge) return purge_files(settings);
         fmt::print("There is no cloud on {}.\n", settings.root);

@@ -1,10 +1,14 @@
 #include "commands.h"
 
 #include <cstdio>
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "cloudlet/base/clock.h"
+#include "cloudlet/io/fd.h"
 #include "cloudlet/io/file.h"
 #include "cloudlet/net/http_message.h"
 #include "control_client.h"
@@ -139,6 +143,41 @@ std::string_view last_lines(std::string_view text, int count) {
     return count > 0 ? text : text.substr(text.size());
 }
 
+bool print_now(std::string_view bytes) {
+    return fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && fflush(stdout) == 0;
+}
+
+/// Goes on printing a file as it grows, until nobody reads what is printed.
+Result<> follow_file(const io::UniqueFd& file, const std::string& path) {
+    io::UniqueFd changes(inotify_init1(IN_CLOEXEC));
+    if (!changes || inotify_add_watch(changes.get(), path.c_str(), IN_MODIFY) < 0)
+        return fail_errno("watch " + path);
+    char buffer[16 << 10];
+    for (;;) {
+        ssize_t got = 0;
+        while ((got = read(file.get(), buffer, sizeof buffer)) > 0)
+            if (!print_now({buffer, static_cast<size_t>(got)})) return {};
+        if (got < 0) return fail_errno("read " + path);
+        if (read(changes.get(), buffer, sizeof buffer) < 0 && errno != EINTR)
+            return fail_errno("watch " + path);
+    }
+}
+
+/// The daemon's log is a file of the root: there even when no daemon is.
+Result<> daemon_log(const Settings& settings, const LogsOptions& options) {
+    if (options.previous || !options.container.empty())
+        return fail(Code::invalid, "--previous and --container are about a pod: name it");
+    const std::string path = settings.log_file();
+    if (!io::exists(path))
+        return fail(Code::not_found, fmt::format("there is no cloud on {} that wrote a log: start "
+                                                 "one with cloudlet up, or name its --root",
+                                                 settings.root));
+    auto file = TRY(io::open_file(path, O_RDONLY));
+    auto text = TRY(io::read_all(file.get(), size_t{1} << 30));
+    if (!print_now(options.tail < 0 ? text : last_lines(text, options.tail))) return {};
+    return options.follow ? follow_file(file, path) : Result<>{};
+}
+
 } // namespace
 
 Result<> status(const CommonOptions& common) {
@@ -197,20 +236,13 @@ Result<> image_command(const CommonOptions& common, const ImageOptions& options)
 
 Result<> logs(const CommonOptions& common, const LogsOptions& options) {
     auto settings = TRY(settings_for_root(common.root));
-    if (options.pod
-            .empty()) { // the daemon's log is a file of the root: there even when no daemon is
-        auto text = TRY(io::read_file(settings.log_file(), size_t{1} << 30));
-        fmt::print("{}", options.tail < 0 ? text : last_lines(text, options.tail));
-        return {};
-    }
+    if (options.pod.empty()) return daemon_log(settings, options);
     std::string path = fmt::format(
         "/api/v1/namespaces/{}/pods/{}/log?follow={}&previous={}", net::percent_encode(options.ns),
         net::percent_encode(options.pod), options.follow, options.previous);
     if (!options.container.empty()) path += "&container=" + net::percent_encode(options.container);
     if (options.tail >= 0) path += fmt::format("&tailLines={}", options.tail);
-    return ControlClient(settings).stream(path, [](std::string_view bytes) {
-        return fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && fflush(stdout) == 0;
-    });
+    return ControlClient(settings).stream(path, print_now);
 }
 
 } // namespace cloudlet::app

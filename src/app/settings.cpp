@@ -1,9 +1,7 @@
 #include "settings.h"
 
 #include <charconv>
-#include <climits>
-#include <cstdlib>
-#include <unistd.h>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -15,11 +13,13 @@
 namespace cloudlet::app {
 namespace {
 
-/// One row for each setting: its name in the file, how it is read, how it is remembered.
+/// One row for each setting: its name in the file, its flag, how it is read, how it is remembered.
 struct Row {
     const char* name;
+    const char* flag;
     Result<> (*read)(Settings&, const std::string&);
     std::string (*write)(const Settings&);
+    bool remembered;
     bool fixed; // cannot change once the cloud exists
 };
 
@@ -91,15 +91,21 @@ Result<> read_log_level(Settings& s, const std::string& v) {
 }
 
 constexpr Row rows[] = {
-    {"nodeName", read_node_name, [](const Settings& s) { return s.node_name; }, true},
-    {"nodeIP", read_node_ip, nullptr, false}, // found anew at each start: machines move
-    {"listen", read_listen, [](const Settings& s) { return s.listen; }, false},
-    {"port", read_port, [](const Settings& s) { return std::to_string(s.port); }, false},
-    {"podCIDR", read_pod_cidr, [](const Settings& s) { return s.pod_cidr; }, true},
-    {"serviceCIDR", read_service_cidr, [](const Settings& s) { return s.service_cidr; }, true},
-    {"clusterDomain", read_cluster_domain, [](const Settings& s) { return s.cluster_domain; },
+    {"nodeName", "--node-name", read_node_name, [](const Settings& s) { return s.node_name; }, true,
      true},
-    {"logLevel", read_log_level, [](const Settings& s) { return s.log_level; }, false},
+    {"nodeIP", "--node-ip", read_node_ip, [](const Settings& s) { return s.node_ip; }, false,
+     false}, // found anew at each start: machines move
+    {"listen", "--listen", read_listen, [](const Settings& s) { return s.listen; }, true, false},
+    {"port", "--port", read_port, [](const Settings& s) { return std::to_string(s.port); }, true,
+     false},
+    {"podCIDR", "--pod-cidr", read_pod_cidr, [](const Settings& s) { return s.pod_cidr; }, true,
+     true},
+    {"serviceCIDR", "--service-cidr", read_service_cidr,
+     [](const Settings& s) { return s.service_cidr; }, true, true},
+    {"clusterDomain", "--cluster-domain", read_cluster_domain,
+     [](const Settings& s) { return s.cluster_domain; }, true, true},
+    {"logLevel", "--log-level", read_log_level, [](const Settings& s) { return s.log_level; }, true,
+     false},
 };
 
 const Row* row_named(std::string_view name) {
@@ -169,21 +175,14 @@ Result<network::NetworkOptions> Settings::network_options() const {
 Result<Settings> settings_for_root(const std::string& root) {
     if (root.empty()) return fail(Code::invalid, "--root is empty; it names the cloud's folder");
     Settings settings;
-    char resolved[PATH_MAX];
-    if (realpath(root.c_str(), resolved)) {
-        settings.root = resolved;
-    } else { // it does not exist yet: its parent decides
-        std::string absolute = root.front() == '/'
-                                   ? root
-                                   : fmt::format("{}/{}", getcwd(resolved, sizeof resolved), root);
-        while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
-        size_t slash = absolute.rfind('/');
-        std::string parent = absolute.substr(0, slash ? slash : 1);
-        if (realpath(parent.c_str(), resolved))
-            absolute = std::string(resolved) +
-                       (resolved[1] ? absolute.substr(slash) : absolute.substr(slash ? slash : 0));
-        settings.root = absolute;
-    }
+    // What exists is followed through its links; what does not exist yet is taken as it is written.
+    // So the name, and the instance that follows from it, is the same before and after its making.
+    std::error_code failed;
+    auto path = std::filesystem::absolute(root, failed);
+    if (!failed) path = std::filesystem::weakly_canonical(path, failed);
+    if (failed) return fail(Code::invalid, fmt::format("{}: {}", root, failed.message()));
+    settings.root = path.string();
+    while (settings.root.size() > 1 && settings.root.back() == '/') settings.root.pop_back();
     if (settings.root == "/")
         return fail(Code::invalid, "--root / would be the whole machine; name a folder");
     if (io::exists(settings.root) && !io::is_directory(settings.root))
@@ -214,6 +213,12 @@ Result<GivenSettings> read_config_file(const std::string& path) {
     return given;
 }
 
+Result<Settings> settings_of_cloud(const std::string& root) {
+    auto settings = TRY(settings_for_root(root));
+    TRY(apply_given(settings, remembered(settings)));
+    return settings;
+}
+
 Result<Settings> resolve_settings(const std::string& root, const GivenSettings& flags,
                                   const std::optional<std::string>& config_file) {
     auto settings = TRY(settings_for_root(root));
@@ -231,10 +236,16 @@ Result<Settings> resolve_settings(const std::string& root, const GivenSettings& 
     return settings;
 }
 
+std::vector<std::string> flags_of(const Settings& settings) {
+    std::vector<std::string> flags = {"--root", settings.root};
+    for (const auto& row : rows) flags.insert(flags.end(), {row.flag, row.write(settings)});
+    return flags;
+}
+
 Result<> remember_settings(const Settings& settings) {
     auto values = codec::Json::object();
     for (const auto& row : rows)
-        if (row.write) values.set(row.name, row.write(settings));
+        if (row.remembered) values.set(row.name, row.write(settings));
     auto marker =
         codec::Json::object({{"instance", settings.instance}, {"settings", std::move(values)}});
     return io::write_file_atomic(settings.marker(), marker.dump_pretty() + "\n", 0600);

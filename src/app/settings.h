@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cloudlet/base/result.h"
 #include "cloudlet/codec/json.h"
@@ -49,6 +50,10 @@ struct Settings {
 /// Error: invalid for a path that cannot be a folder.
 Result<Settings> settings_for_root(const std::string& root);
 
+/// The settings that the cloud on this root was last started with, whatever its configuration file
+/// says by now. Error: invalid.
+Result<Settings> settings_of_cloud(const std::string& root);
+
 /// Reads the file (default: <root>/config.yaml when it exists). Error: not_found, or invalid with
 /// the place; an unknown name is refused with the list of those that exist.
 Result<GivenSettings> read_config_file(const std::string& path);
@@ -57,6 +62,9 @@ Result<GivenSettings> read_config_file(const std::string& path);
 /// conflict when a network of an existing cloud would change.
 Result<Settings> resolve_settings(const std::string& root, const GivenSettings& flags,
                                   const std::optional<std::string>& config_file);
+
+/// The words of a command line that gives exactly these settings, whatever any file says.
+std::vector<std::string> flags_of(const Settings& settings);
 
 /// Remembers the settings (and marks the folder as a cloud's).
 Result<> remember_settings(const Settings& settings);

@@ -129,9 +129,9 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
         return fail(Code::conflict,
                     fmt::format("{} is locked by process {}", path, holder.empty() ? "?" : holder));
     }
+    // The holder's name is a courtesy: a full disk must not keep anyone from the lock.
     std::string pid = fmt::format("{}\n", ::getpid());
-    if (::ftruncate(fd.get(), 0) != 0) return fail_errno("write " + path);
-    TRY(with_context(write_all(fd.get(), pid), path));
+    if (::ftruncate(fd.get(), 0) == 0) (void)write_all(fd.get(), pid);
     return FileLock(std::move(fd));
 }
 
