@@ -119,7 +119,10 @@ struct EventRecorder::State {
 
     codec::Json event_of(const Note& note) const {
         const auto nanos = static_cast<uint64_t>(note.time.time_since_epoch().count());
-        const auto name = fmt::format("{}.{:x}", note.about["name"].as_string(), nanos);
+        // A name has 253 letters at most, and the object's may have all of them.
+        auto about = note.about["name"].as_string().substr(0, 253 - 17);
+        while (about.ends_with('.') || about.ends_with('-')) about.remove_suffix(1);
+        const auto name = fmt::format("{}.{:x}", about, nanos);
         auto source = codec::Json::object({{"component", component}});
         if (!host.empty()) source.set("host", host);
         const std::string time = format_time(note.time);

@@ -157,6 +157,7 @@ def make_root_archive(folder, program=None):
     tree = pathlib.Path(tempfile.mkdtemp(dir=folder))
     for name in ("bin", "etc", "tmp", "proc", "sys", "dev", "data"):
         (tree / name).mkdir()
+    tree.chmod(0o755)  # a user of the image may enter its root
     (tree / "tmp").chmod(0o1777)
     shutil.copy("/bin/busybox", tree / "bin" / "busybox")
     for applet in run(["/bin/busybox", "--list"]).stdout.split():

@@ -227,6 +227,12 @@ Result<std::vector<std::string>> build_environment(const api::Object& pod, const
         list.push_back(name + "=" + builder.env.values[name]);
     for (const auto& name : links.order)
         if (!builder.env.values.contains(name)) list.push_back(name + "=" + links.values[name]);
+    for (const auto& entry : list) // the kernel would end the value there, in silence
+        if (entry.find('\0') != std::string::npos)
+            return fail(Code::invalid,
+                        fmt::format("the environment variable {} holds a NUL byte, which none can: "
+                                    "mount its source as a volume instead",
+                                    entry.substr(0, entry.find('='))));
     return list;
 }
 

@@ -93,6 +93,18 @@ TEST(Environment, WhatIsMissingIsNamed) {
         Code::invalid);
 }
 
+TEST(Environment, ANulByteIsRefusedAndNotWhereAValueEnds) {
+    auto from = sources();
+    from.secret = [](const std::string&) -> Result<api::Object> {
+        return object(R"~({"metadata":{"name":"sec"},"data":{"key":"AGEAYg=="}})~");
+    };
+    const auto pod = object(R"~({"metadata":{"name":"p"},"spec":{"containers":[]}})~");
+    auto env = build_environment(
+        pod, object(R"~({"envFrom":[{"secretRef":{"name":"sec"}}]})~").json(), facts, from);
+    ASSERT_FALSE(env);
+    EXPECT_NE(env.error().message.find("variable key holds a NUL byte"), std::string::npos);
+}
+
 TEST(Environment, FieldsAndResources) {
     EXPECT_EQ(build(R"~({"resources":{"limits":{"memory":"64Mi"},"requests":{"cpu":"250m"}},"env":[
         {"name":"IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}},

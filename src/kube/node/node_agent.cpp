@@ -72,7 +72,8 @@ Result<std::string> AgentContext::request_token(const api::Object& pod, const st
 
 std::string AgentContext::log_folder(const std::string& ns, const std::string& name,
                                      const std::string& uid) const {
-    return fmt::format("{}/log/pods/{}_{}_{}", options.root, ns, name, uid);
+    // A file's name has 255 bytes at most, a namespace's 63, a pod's 253; the uid tells pods apart.
+    return fmt::format("{}/log/pods/{}_{}_{}", options.root, ns, name.substr(0, 150), uid);
 }
 
 struct NodeAgent::Impl {

@@ -49,6 +49,14 @@ Result<> check_non_root(const Json& pod_context, const Json& context, const std:
     return {};
 }
 
+/// The kernel would end an argument at it, in silence.
+Result<> check_no_nul(const std::vector<std::string>& arguments) {
+    for (const auto& argument : arguments)
+        if (argument.find('\0') != std::string::npos)
+            return fail(Code::invalid, "the command holds a NUL byte, which no argument can");
+    return {};
+}
+
 void set_security(engine::ContainerConfig& config, const Json& pod_spec, const Json& container) {
     const Json& pod_context = pod_spec["securityContext"];
     const Json& context = container["securityContext"];
@@ -231,6 +239,8 @@ Result<engine::ContainerConfig> PodWorker::container_config(const Action& action
     config.env = TRY(build_environment(object, container, known, sources));
     config.command = expand_all(container["command"], config.env);
     config.args = expand_all(container["args"], config.env);
+    TRY(check_no_nul(config.command));
+    TRY(check_no_nul(config.args));
     config.working_dir = container["workingDir"].as_string();
     config.user = user_of(spec["securityContext"], container["securityContext"], image.config.user);
     TRY(check_non_root(spec["securityContext"], container["securityContext"],

@@ -1,5 +1,6 @@
 // What the server adds to pods and services, subresources, and what every cluster has.
 
+#include <condition_variable>
 #include <set>
 #include <thread>
 
@@ -256,6 +257,32 @@ TEST(Admission, GivenAFreshStoreThenTheKubernetesServiceLeadsToTheServer) {
     for (const api::Object& object : list.items) names.emplace(object.name());
     EXPECT_EQ(names,
               (std::set<std::string>{"default", "kube-system", "kube-public", "kube-node-lease"}));
+}
+
+TEST(Admission, GivenTheKubernetesServiceIsDeletedThenItComesBackAtItsAddress) {
+    World world;
+    std::mutex mutex;
+    std::condition_variable changed;
+    int made = 0;
+    std::vector<std::unique_ptr<api::Watch>> watches;
+    for (const auto& resource :
+         {resources::services, resources::endpoints, resources::endpoint_slices})
+        watches.push_back(
+            must(world.client().watch(resource, "default", {}, [&](const api::WatchEvent& event) {
+                std::lock_guard lock(mutex);
+                made += event.type == api::WatchEvent::Type::added &&
+                        event.object.name() == "kubernetes";
+                changed.notify_all();
+            })));
+    for (const std::string& path :
+         {services, std::string("/api/v1/namespaces/default/endpoints"),
+          std::string("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices")})
+        EXPECT_EQ(world.ask("DELETE", path).status, 200);
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return made >= 6; }))
+        << made << " of 3 that were there and 3 that come back";
+    const Json service = world.ask("GET", services + "/kubernetes").json;
+    EXPECT_EQ(service.at({"spec", "clusterIP"}).as_string(), "10.96.0.1");
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "admission.h"
+#include "cloudlet/base/log.h"
 #include "cloudlet/io/worker_pool.h"
 
 namespace cloudlet::kube::server {
@@ -94,6 +95,22 @@ Outcome<> bootstrap_objects(Core& core) {
 }
 
 } // namespace
+
+void restore_if_needed(Core& core, const Target& removed) {
+    const bool ours = removed.ns == "default" && removed.name == "kubernetes" &&
+                      (is_kind(*removed.kind, resources::services) ||
+                       is_kind(*removed.kind, resources::endpoints) ||
+                       is_kind(*removed.kind, resources::endpoint_slices));
+    if (!ours || core.stopped || core.restorations.fetch_add(1) > 0) return;
+    const bool queued = core.options.pool->submit([&core] {
+        for (int seen = core.restorations; seen > 0;) {
+            if (auto done = bootstrap(core); !done)
+                log_warning("kube", "{}", done.error().to_string());
+            if (core.restorations.compare_exchange_strong(seen, 0)) break;
+        }
+    });
+    if (!queued) core.restorations = 0;
+}
 
 Result<> bootstrap(Core& core) {
     auto done = bootstrap_objects(core);

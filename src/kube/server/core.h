@@ -44,7 +44,8 @@ struct Core {
     LeasePool event_leases;
     std::atomic<NodeConnector*> connector{nullptr};
     std::atomic<bool> stopped{false};
-    Writer writer; // last: its destructor waits for writes that use the others
+    std::atomic<int> restorations{0}; // asked for and not carried out yet
+    Writer writer;                    // last: its destructor waits for writes that use the others
 
     const api::Kind& kind_of(const api::Resource& resource) const;
     WallTime now() const { return options.clock->wall(); }
@@ -124,6 +125,9 @@ std::string encode_list(const api::Kind& kind, const Listing& listing);
 
 /// Makes what every cluster has, and brings the kubernetes Service up to date. Blocks.
 Result<> bootstrap(Core& core);
+
+/// Makes them anew on a worker when `removed` was one of them: pods reach the API by that Service.
+void restore_if_needed(Core& core, const Target& removed);
 
 /// Runs an asynchronous write and waits for it. Not on the store's thread or the loop.
 Outcome<Written> wait_for(const std::function<void(WriteDone)>& write);

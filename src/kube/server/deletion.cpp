@@ -198,7 +198,11 @@ void delete_object(Core& core, WriteContextPointer context, DeleteRequest reques
         [&core, context, shared_request](const ObjectPointer& current) {
             return decide_deletion(core, context->target, *shared_request, current);
         },
-        std::move(done));
+        [&core, context, mode, done = std::move(done)](Outcome<Written> written) {
+            const bool removed = written && written->removed && mode == Writer::Mode::commit;
+            done(std::move(written));
+            if (removed) restore_if_needed(core, context->target);
+        });
 }
 
 void delete_collection(Core& core, WriteContextPointer context, DeleteRequest request,

@@ -50,9 +50,9 @@ Json Failure::to_status() const {
     Json status =
         Json::object({{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", std::move(metadata)}});
     status.set("status", "Failure").set("message", message).set("reason", reason);
-    Json details = details_of(*this);
-    if (!details.empty()) status.set("details", std::move(details));
-    status.set("code", code);
+    // Also when there are none: clients look into details without asking whether they are there
+    // (kubectl debug ends with a segmentation fault).
+    status.set("details", details_of(*this)).set("code", code);
     return status;
 }
 

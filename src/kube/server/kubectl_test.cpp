@@ -133,6 +133,8 @@ TEST_F(Kubectl, GivenWhatIsNotServedThenTheMessageSaysWhatToDo) {
         R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"},"spec":{"replica":1}})");
     expect_failure("get unicorns", "the server doesn't have a resource type \"unicorns\"");
     expect_failure("logs nobody", "pods \"nobody\" not found");
+    world_->client().create(resources::pods, "default", pod("p"));
+    expect_failure("debug p --image=web:1", "ephemeral containers are disabled for this cluster");
 }
 
 } // namespace
