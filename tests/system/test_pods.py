@@ -9,7 +9,7 @@ from cloud import run, wait_for
 def pod(name, *command, **spec):
     """A pod's manifest: one container `c` of the image test:1; `container` adds to it."""
     container = {"name": "c", "image": "test:1", "imagePullPolicy": "Never", "command": list(command), **spec.pop("container", {})}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name[:63]}},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [container], **spec}}
 
 
