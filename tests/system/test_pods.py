@@ -116,6 +116,22 @@ def test_a_crash_is_backed_off_and_its_log_kept(running):
     assert events_of(running, "crashes", "BackOff")
 
 
+def test_another_image_restarts_the_container_with_it(running):
+    running.image("test:other")
+    start(running, pod("changed", "sleep", "1000"))
+    wait_ready(running, "changed")
+    before = running.get("pod", "changed")["status"]["containerStatuses"][0]
+    running.kubectl("set", "image", "pod/changed", "c=test:other")
+
+    def restarted():
+        now = running.get("pod", "changed")["status"]["containerStatuses"][0]
+        return now if now["restartCount"] == 1 and now["ready"] else None
+
+    after = wait_for("the restart", restarted)
+    assert (before["image"], after["image"]) == ("test:1", "test:other") and before["imageID"] != after["imageID"]
+    wait_for("the event", lambda: any("definition changed" in text for text in events_of(running, "changed", "Killing")))
+
+
 def test_exec_carries_bytes_and_status_over_websocket_and_spdy(running, tmp_path):
     start(running, pod("shell", "sleep", "1000"))
     wait_ready(running, "shell")

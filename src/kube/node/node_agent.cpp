@@ -209,6 +209,12 @@ void NodeAgent::Impl::connect() {
         .add_handler([this](const api::Object& before, const api::Object& after) {
             source_event("secret/", before, after);
         });
+    // On one machine nothing works without its Node: one that is deleted is registered anew at
+    // once.
+    context.parts.informers.of(api::resources::nodes)
+        .add_handler([this](const api::Object& before, const api::Object& after) {
+            if (!after && before.name() == context.options.node_name) reporter.touch();
+        });
 }
 
 NodeAgent::NodeAgent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -30,6 +30,17 @@ TEST(NodeAgent, RegistersItsNodeAndLease) {
     EXPECT_TRUE(world.api.get(api::resources::leases, {"kube-node-lease", "n1"}));
 }
 
+TEST(NodeAgent, ANodeThatIsDeletedRegistersAnew) {
+    AgentWorld world;
+    const api::ObjectKey key{"", "n1"};
+    const std::string uid(world.api.get(api::resources::nodes, key)->uid());
+    ASSERT_TRUE(world.api.remove(api::resources::nodes, key, {}));
+    EXPECT_TRUE(world.wait([&] {
+        auto node = world.api.get(api::resources::nodes, key);
+        return node && node->uid() != uid && node->condition_is("Ready", "True");
+    }));
+}
+
 TEST(NodeAgent, RunsAPodAndCleansUpAfterIt) {
     AgentWorld world;
     const auto pod = world.pod("web", "echo up; while true; do sleep 0.1; done");

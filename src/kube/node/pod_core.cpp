@@ -135,6 +135,7 @@ void PodCore::begin_run(Track& track, Now now) {
     }
     if (track.started && !track.spec.probes[size_t(ProbeKind::readiness)]) track.ready = true;
     track.restored_count = -1;
+    track.redefined = false;
     track.stop = Stop::none;
     track.waiting_reason.clear();
     track.waiting_message.clear();
@@ -156,11 +157,11 @@ void PodCore::note_exit(Track& track, Now now) {
     track.stop = Stop::none;
     const bool long_run =
         run.started_at != WallTime{} && run.finished_at - run.started_at >= good_run;
-    if (long_run) track.failures = 0;
+    if (long_run || track.redefined) track.failures = 0;
     const Duration pause = restart_pause(track.failures);
     const Duration since = std::clamp<Duration>(now.wall - run.finished_at, 0ns, pause);
     track.not_before = now.mono + steps(pause - since);
-    track.failures += 1;
+    if (!track.redefined) track.failures += 1;
 }
 
 void PodCore::retry_now(Now now) {
@@ -243,6 +244,7 @@ void PodCore::run(Now now, std::vector<Action>& actions) {
             {.kind = sandbox_broken_ ? ActionKind::drop_sandbox : ActionKind::make_sandbox});
         return;
     }
+    restart_redefined(now);
     if (!run_inits(now, actions)) return;
     for (auto& track : tracks_)
         if (track.spec.kind == ContainerKind::app) maybe_start(track, now, actions);
@@ -282,7 +284,22 @@ bool PodCore::inits_done() const {
     return true;
 }
 
+/// A running container whose image is another by now is ended, and started anew whatever the policy
+/// says (kubelet's computePodActions).
+void PodCore::restart_redefined(Now now) {
+    for (auto& track : tracks_) {
+        if (track.spec.kind == ContainerKind::init || !track.running() || track.stop != Stop::none)
+            continue;
+        if (track.current->image.empty() || track.current->image == track.spec.image) continue;
+        track.redefined = true;
+        begin_stop(
+            track, now, pod_.grace,
+            fmt::format("Container {} definition changed, will be restarted", track.spec.name));
+    }
+}
+
 bool PodCore::will_restart(const Track& track) const {
+    if (track.redefined) return true;
     if (track.spec.kind == ContainerKind::sidecar) return true;
     const bool failed = track.exited() && track.current->exit_code != 0;
     if (track.spec.kind == ContainerKind::init)

@@ -78,6 +78,7 @@ struct Attempt {
     std::string error;    // why it could not be started
     std::string message;  // termination message
     std::string image_id; // as status shows it
+    std::string image{};  // the name that it was started with
 };
 
 enum class ActionKind {
@@ -176,6 +177,7 @@ private:
         int start_failures = 0;     // failed start actions in a row
         bool busy = false;          // a start is under way
         bool stopping_busy = false; // a pre_stop hook is under way
+        bool redefined = false;     // ended because its image is another by now
         bool pull_backs_off = false;
         MonotonicTime rename_at{};      // when ErrImagePull becomes ImagePullBackOff
         bool previous_recorded = false; // the engine still has a record of `previous`
@@ -197,6 +199,7 @@ private:
     void maybe_start(Track& track, Now now, std::vector<Action>& actions);
     void collect_old(std::vector<Action>& actions);
     bool will_restart(const Track& track) const;
+    void restart_redefined(Now now);
     bool inits_done() const;
     void check_terminal(Now now);
     void stop_all(Now now, std::vector<Action>& actions);

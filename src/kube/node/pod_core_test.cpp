@@ -348,8 +348,8 @@ TEST(PodCore, ARestartedAgentKeepsCountsReadinessAndRunningContainers) {
     CorePod pod = pod_of({app("a")});
     pod.containers[0].probes[size_t(ProbeKind::readiness)] = ProbeSpec{};
     auto status = codec::parse_json(
-        R"({"phase":"Running","startTime":"2023-11-14T22:00:00Z","containerStatuses":[{
-        "name":"a","restartCount":4,"started":true,"ready":true,"containerID":"cloudlet://a-4",
+        R"({"phase":"Running","startTime":"2023-11-14T22:00:00Z","containerStatuses":
+        [{"name":"a","restartCount":4,"started":true,"ready":true,"containerID":"cloudlet://a-4",
             "lastState":{"terminated":{"exitCode":9}}}]})");
     World world(pod, *status);
     world.core.adopt_sandbox(true, "10.1.2.3");
@@ -411,6 +411,32 @@ TEST(PodCore, SidecarsStartBeforeAppsAndEndAfterThem) {
     EXPECT_EQ(world.only(ActionKind::terminate).container, "proxy");
     world.exits("proxy", 0);
     world.only(ActionKind::finish);
+}
+
+TEST(PodCore, AnotherImageRestartsARunningContainerWhateverThePolicy) {
+    auto pod = pod_of({app("a"), app("b")}, RestartPolicy::never);
+    World world(pod);
+    world.make_sandbox();
+    for (const auto& action : world.step()) world.started(action);
+    for (const auto* name : {"a", "b"}) {
+        Attempt run = *world.core.current(name);
+        run.image = "web";
+        world.core.observed(name, run, world.now());
+    }
+    pod.containers[0].image = "web:2";
+    world.core.desired(pod, world.now());
+    EXPECT_EQ(world.only(ActionKind::terminate).container, "a");
+    EXPECT_EQ(world.container(0)["image"].as_string(), "web") << "what runs, not what is wanted";
+    EXPECT_TRUE(world.step().empty());
+    world.exits("a", 143);
+    const auto again = world.only(ActionKind::start);
+    EXPECT_EQ(again.container, "a") << "at once: it did not crash";
+    EXPECT_EQ(again.number, 1);
+    world.started(again);
+    world.exits("a", 0);
+    world.exits("b", 0);
+    for (const auto& action : world.step()) EXPECT_NE(int(action.kind), int(ActionKind::start));
+    EXPECT_EQ(world.phase(), "Succeeded");
 }
 
 TEST(StatusPatch, NamesWhatIsGoneAndKeepsWhatIsNotOurs) {

@@ -117,6 +117,8 @@ Attempt PodWorker::attempt_of(const engine::ContainerInfo& info) const {
     attempt.lost = info.lost;
     attempt.error = info.error;
     attempt.image_id = info.image_id;
+    const auto image = info.config.labels.find("image");
+    if (image != info.config.labels.end()) attempt.image = image->second;
     if (attempt.state == Attempt::State::exited) attempt.message = termination_message(info);
     return attempt;
 }
@@ -261,6 +263,7 @@ Result<engine::ContainerConfig> PodWorker::container_config(const Action& action
         {"attempt", std::to_string(action.number)},
         {"pod", name_},
         {"namespace", ns_},
+        {"image", std::string(container["image"].as_string())},
         {"messagePolicy", std::string(container["terminationMessagePolicy"].as_string("File"))}};
     return config;
 }

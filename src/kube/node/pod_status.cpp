@@ -103,7 +103,9 @@ Json PodCore::container_status(const Track& track) const {
     }
     const int count =
         std::max({track.current ? track.current->number : 0, track.restored_count, 0});
-    Json json = Json::object({{"name", track.spec.name}, {"image", track.spec.image}});
+    const bool told = track.current && !track.current->image.empty();
+    Json json = Json::object(
+        {{"name", track.spec.name}, {"image", told ? track.current->image : track.spec.image}});
     json.set("imageID", track.current ? track.current->image_id : "");
     if (track.current) json.set("containerID", "cloudlet://" + track.current->id);
     const bool init_over =
