@@ -85,7 +85,7 @@ Result<> Daemon::Parts::prepare_folders() {
 Result<> Daemon::Parts::open_storage() {
     ServerNames names{{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
                        "kubernetes.default.svc." + settings.cluster_domain},
-                      {"127.0.0.1", settings.node_ip, TRY(settings.service_address(1)),
+                      {settings.api_address(), settings.node_ip, TRY(settings.service_address(1)),
                        TRY(settings.network_options()).gateway().to_string()}};
     pki = TRY(open_pki(settings.root + "/pki", names));
     images = TRY(image::ImageStore::open(settings.root));
@@ -135,7 +135,7 @@ Result<> Daemon::Parts::listen() {
         .kubeconfig =
             [this](bool with_token) {
                 auto credential = with_token ? Credential::token : Credential::certificate;
-                return make_kubeconfig(pki, credential, "127.0.0.1", settings.port);
+                return make_kubeconfig(pki, credential, settings.api_address(), settings.port);
             },
         .image_in_use = [this](const std::string& id) { return engine->uses_image(id); },
         .stop = [] { kill(getpid(), SIGTERM); }});
@@ -155,7 +155,11 @@ Result<> Daemon::Parts::listen() {
     auto tls = TRY(net::TlsContext::server({pki.server.cert_pem, pki.server.key_pem, pki.ca_pem}));
     TRY(http->listen_unix(settings.control_socket(), 0600));
     TRY(require_free_port(settings.listen, settings.port));
-    return http->listen_tcp(settings.listen, settings.port, tls);
+    TRY(http->listen_tcp(settings.listen, settings.port, tls));
+    // Pods reach the API at their gateway, whatever address people are given.
+    const std::string gateway = TRY(settings.network_options()).gateway().to_string();
+    if (settings.listen == "0.0.0.0" || settings.listen == gateway) return {};
+    return http->listen_tcp(gateway, settings.port, tls);
 }
 
 Result<> Daemon::Parts::start_controllers() {
@@ -204,7 +208,7 @@ codec::Json Daemon::Parts::status() const {
     return Json::object(
         {{"pid", getpid()},
          {"ready", machine.condition_is("Ready", "True")},
-         {"server", fmt::format("https://127.0.0.1:{}", settings.port)},
+         {"server", fmt::format("https://{}:{}", settings.api_address(), settings.port)},
          {"started", format_time(started)},
          {"version", version()},
          {"kubernetesVersion", kubernetes_version()},

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -70,9 +71,14 @@ void print_images(const Json& answer) {
 /// The daemon has its own working directory: it is given absolute paths.
 Result<std::string> absolute_file(const std::string& path) {
     char resolved[4096];
+    struct stat status {};
+    if (stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) // no path leads to it
+        return fail(Code::invalid, path + " is a pipe; write the archive to a file first");
     if (!realpath(path.c_str(), resolved)) return fail_errno(path);
     if (io::is_directory(resolved))
         return fail(Code::invalid, path + " is a folder; an image comes as one tar archive");
+    if (!S_ISREG(status.st_mode))
+        return fail(Code::invalid, path + " is no regular file; write the archive to one first");
     return std::string(resolved);
 }
 

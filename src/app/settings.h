@@ -34,6 +34,8 @@ struct Settings {
     std::string cluster_domain = "cluster.local"; // clusterDomain
     std::string log_level = "info";               // logLevel
 
+    /// Where a client on this machine reaches the API.
+    std::string api_address() const { return listen == "0.0.0.0" ? "127.0.0.1" : listen; }
     std::string run_dir() const { return "/run/cloudlet/" + instance; }
     std::string control_socket() const { return run_dir() + "/control.sock"; }
     std::string log_file() const { return root + "/log/cloudlet.log"; }

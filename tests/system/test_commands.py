@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from cloud import CLOUDLET, Cloud, run, wait_for
+from cloud import CLOUDLET, UPLINK, Cloud, run, wait_for
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -107,6 +107,22 @@ def test_flags_win_over_the_configuration_file_of_the_root(cloud):
     assert cloud.status()["server"] == "https://127.0.0.1:7443", "the file wins over what was remembered"
 
 
+def test_an_api_on_one_address_is_reached_there_and_by_pods(cloud):
+    cloud.up("--listen", UPLINK)
+    assert cloud.status()["server"] == f"https://{UPLINK}:6443"
+    assert cloud.get("nodes")["items"]
+    for address, wanted in ((UPLINK, "ok"), ("10.244.0.1", "ok"), ("10.96.0.1:443", "ok"), ("127.0.0.1", "")):
+        server = address if ":" in address else f"{address}:6443"
+        assert cloud.inside("curl", "-sk", "-m", "5", f"https://{server}/livez", check=False).stdout == wanted, server
+    refused(cloud.inside(CLOUDLET, "up", "--root", str(cloud.folder / "other"), "--listen", "203.0.113.1", "--port", "7443",
+                         check=False), "203.0.113.1 is no address of this machine", "--listen")
+
+
+def test_a_pipe_is_no_image_archive(running):
+    script = f"cat /bin/busybox | {CLOUDLET} image load --root {running.root} /dev/stdin"
+    refused(running.inside("sh", "-c", script, check=False), "pipe", "file first")
+
+
 def test_a_configuration_that_became_wrong_keeps_nobody_from_stopping_the_cloud(cloud):
     cloud.up()
     (cloud.root / "config.yaml").write_text("podCIDR: 10.99.0.0/16\n")
@@ -155,5 +171,7 @@ def test_a_pods_network_of_a_neighbour_is_refused(cloud):
     try:
         refused(done, "10.244.0.0/24", "--pod-cidr")
         assert not other.root.exists() and cloud.status()["ready"]
+        assert cloud.inside("cat", "/proc/sys/net/ipv4/ip_forward").stdout == "1\n"
+        assert "cloudlet" in cloud.inside("nft", "list", "tables").stdout
     finally:
         other.cloudlet("down", "--purge")
