@@ -62,6 +62,15 @@ JsonDone answer_computed(const ExchangePointer& exchange, const WriteContextPoin
     };
 }
 
+Failure no_protobuf_token(const Target& account) {
+    return unsupported_media_type(fmt::format(
+        "this server reads JSON and YAML, not the protobuf that this command sends: put "
+        R"({{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{{}}}})"
+        " in FILE and send it: kubectl create --raw "
+        "/api/v1/namespaces/{}/serviceaccounts/{}/token -f FILE",
+        account.ns, account.name));
+}
+
 /// Kinds whose deletion answers with the object, as kube-apiserver's registries are set up.
 bool shows_deleted(const api::Kind& kind) {
     return kind.group.empty() &&
@@ -238,7 +247,11 @@ Outcome<> HttpApi::serve_scale(const ExchangePointer& exchange, const Target& ta
 Outcome<> HttpApi::serve_post(const ExchangePointer& exchange, const Target& target) {
     const std::string_view name = target.subresource->name;
     auto context = NEED(write_context(exchange->request(), target));
-    Body body = NEED(read_body(exchange->request(), target.verb)).first;
+    auto decoded = read_body(exchange->request(), target.verb);
+    if (!decoded && decoded.error().code == 415 && name == "token")
+        return refuse(no_protobuf_token(target)); // kubectl create token writes no file
+    if (!decoded) return refuse(std::move(decoded.error()));
+    Body body = std::move(decoded->first);
     NEED(conform(*target.subresource, body, context->options.field_validation, context->warnings));
     JsonDone done = answer_computed(exchange, context, 201);
     if (name == "binding")

@@ -127,6 +127,12 @@ TEST_F(Kubectl, GivenSmallObjectsThenTheyAreListedWatchedWaitedForAndExplained) 
 
 TEST_F(Kubectl, GivenWhatIsNotServedThenTheMessageSaysWhatToDo) {
     expect_failure("create configmap c --from-literal=a=b", "kubectl create -f FILE");
+    expect_failure("create token default",
+                   "kubectl create --raw "
+                   "/api/v1/namespaces/default/serviceaccounts/default/token -f FILE");
+    expect("create --raw /api/v1/namespaces/default/serviceaccounts/default/token -f -",
+           "expirationTimestamp",
+           R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}})");
     expect_failure("apply --server-side -f -", "without --server-side", deployment("web").dump());
     expect_failure(
         "create -f -", "unknown field \"spec.replica\"",
