@@ -18,7 +18,9 @@ protected:
 
     /// Opens an exec, sends messages, and gives all that came until the connection closed.
     std::vector<std::string> exec(const std::string& query,
-                                  const std::vector<std::string>& messages) {
+                                  const std::vector<std::string>& messages,
+                                  const std::string& offered = "v5.channel.k8s.io",
+                                  const std::string& chosen = "v5.channel.k8s.io") {
         net::ClientOptions options;
         options.tls = World::admin_tls();
         net::Request request;
@@ -26,12 +28,12 @@ protected:
                            {"Upgrade", "websocket"},
                            {"Sec-WebSocket-Version", "13"},
                            {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
-                           {"Sec-WebSocket-Protocol", "v5.channel.k8s.io"}};
+                           {"Sec-WebSocket-Protocol", offered}};
         const std::string target = pods + "/p/exec?" + query;
         request.target = target;
         auto upgraded = must(net::http_upgrade(options, world_.url() + target, std::move(request)));
         EXPECT_EQ(upgraded.head.status, 101);
-        EXPECT_EQ(upgraded.head.headers.get("Sec-WebSocket-Protocol"), "v5.channel.k8s.io");
+        EXPECT_EQ(upgraded.head.headers.get("Sec-WebSocket-Protocol"), chosen);
         for (const std::string& message : messages)
             must(upgraded.stream->write(net::encode_frame(net::Opcode::binary, message, true, 7)));
         net::WebSocketDecoder decoder(net::WebSocketDecoder::Role::client);
@@ -94,6 +96,17 @@ TEST_F(Streams, GivenInputAndItsHalfCloseThenTheCommandSeesBoth) {
     ASSERT_GE(sized.size(), 2u);
     EXPECT_EQ(sized[1], "\x01"
                         "80x24");
+}
+
+TEST_F(Streams, GivenAClientOfV4ThenItIsSpokenAndOneOfBothGetsV5) {
+    const std::string v4 = "v4.channel.k8s.io";
+    const auto received = exec("command=echo&command=hi&stdout=true", {}, v4, v4);
+    ASSERT_EQ(received.size(), 3u);
+    EXPECT_EQ(received[1], "\x01"
+                           "command: echo hi\n");
+    EXPECT_EQ(received[2], "\x03"
+                           R"({"metadata":{},"status":"Success"})");
+    EXPECT_EQ(exec("command=echo&stdout=true", {}, v4 + ", v5.channel.k8s.io").size(), 3u);
 }
 
 TEST_F(Streams, GivenAnExecThatCannotBeThenAStatusSaysWhy) {
