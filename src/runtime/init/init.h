@@ -11,11 +11,10 @@
 
 struct init {
     struct cl_plan plan;
-    int root;      // the container's root folder, from CL_OP_ROOT on
-    int proc;      // a procfs of our pid namespace that nobody else can reach; -1 until needed
-    int null_tree; // the host's /dev/null as a detached read-only mount; -1 until needed
-    int listens;   // CL_FD_START was there at birth
-    int report;    // where errors go: control, or the connection that passed the barrier
+    int root;    // the container's root folder, from CL_OP_ROOT on
+    int proc;    // a procfs of our pid namespace that nobody else can reach; -1 until needed
+    int listens; // CL_FD_START was there at birth
+    int report;  // where errors go: control, or the connection that passed the barrier
 };
 
 // main.c

@@ -174,8 +174,7 @@ void do_read_only(struct init* init, uint32_t list) {
 // The host's /dev/null, looked at: a path in the image could be anything (CVE-2025-31133).
 // Read-only, so that the container cannot change the owner or mode of the host's node; writing
 // still works.
-static int null_tree(struct init* init) {
-    if (init->null_tree >= 0) return init->null_tree;
+static int null_file(struct init* init) {
     struct stat info;
     int tree = open_tree(AT_FDCWD, "/dev/null", 0);
     if (tree < 0 || fstat(tree, &info) != 0) die(init, 1, errno, "open /dev/null of the host");
@@ -184,7 +183,7 @@ static int null_tree(struct init* init) {
     if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0,
                        MS_PRIVATE, 0) != 0)
         die(init, 1, errno, "make /dev/null read-only");
-    return init->null_tree = tree;
+    return tree;
 }
 
 static int empty_folder(struct init* init) {
@@ -201,9 +200,29 @@ static int empty_folder(struct init* init) {
     return tree;
 }
 
+// What lies over masked paths of one kind. The first path takes the mount itself and the others get
+// copies of it: before Linux 6.15 a mount can be cloned only once it is attached.
+struct mask {
+    int tree; // -1 until needed
+    int attached;
+};
+
+static int attach_mask(struct mask* mask, int target) {
+    if (!mask->attached) {
+        mask->attached = 1;
+        return attach_tree(mask->tree, target);
+    }
+    int copy = open_tree(mask->tree, "", AT_EMPTY_PATH);
+    if (copy < 0) return -1;
+    int result = attach_tree(copy, target), saved = errno;
+    close(copy);
+    errno = saved;
+    return result;
+}
+
 void do_mask(struct init* init, uint32_t list) {
     uint32_t count = cl_plan_count(&init->plan, list);
-    int folder_tree = -1;
+    struct mask file = {-1, 0}, folder = {-1, 0};
     for (uint32_t i = 0; i < count; i++) {
         const char* path = cl_plan_item(&init->plan, list, i);
         struct stat info;
@@ -211,19 +230,13 @@ void do_mask(struct init* init, uint32_t list) {
         if (target < 0 && (errno == ENOENT || errno == ENOTDIR)) continue;
         if (target < 0 || fstat(target, &info) != 0)
             die(init, 1, errno, "open %s to mask it", path);
-        int from = -1;
-        if (S_ISDIR(info.st_mode)) {
-            if (folder_tree < 0) folder_tree = empty_folder(init);
-            from = folder_tree;
-        } else {
-            from = null_tree(init);
-        }
-        int tree = open_tree(from, "", AT_EMPTY_PATH);
-        if (tree < 0 || attach_tree(tree, target) != 0) die(init, 1, errno, "mask %s", path);
-        close(tree);
+        struct mask* mask = S_ISDIR(info.st_mode) ? &folder : &file;
+        if (mask->tree < 0) mask->tree = mask == &folder ? empty_folder(init) : null_file(init);
+        if (attach_mask(mask, target) != 0) die(init, 1, errno, "mask %s", path);
         close(target);
     }
-    if (folder_tree >= 0) close(folder_tree);
+    if (file.tree >= 0) close(file.tree);
+    if (folder.tree >= 0) close(folder.tree);
 }
 
 void do_seal(struct init* init, const char* path) {
