@@ -43,11 +43,12 @@ TEST(RouteSocket, GivenATakenNameThenTheErrorNamesTheLinkAndSaysWhatTheKernelSay
     auto too_long = pair_into(-1);
     too_long.name = "sixteencharacter";
     EXPECT_EQ(routes.create_veth(too_long).error().code, Code::invalid);
-    // A prefix of 33 is refused with a reason in words (extended acknowledgement).
-    Address wrong{1, ip("10.0.0.1"), 33};
-    auto explained = routes.add_address(wrong);
+    // A route over a link that is down is refused with a reason in words (extended
+    // acknowledgement).
+    Route wrong{block("10.1.0.0/16"), routes.find_link("out0")->index, ip("10.1.0.2"), {}};
+    auto explained = routes.add_route(wrong);
     ASSERT_FALSE(explained);
-    EXPECT_NE(explained.error().message.find("address 10.0.0.1/33"), std::string::npos);
+    EXPECT_NE(explained.error().message.find("10.1.0.0/16"), std::string::npos);
     EXPECT_NE(explained.error().message.find('('), std::string::npos) << explained.error().message;
 }
 

@@ -74,9 +74,10 @@ std::string absolute_root(const Spec& spec, const PlanContext& context) {
     return spec.root_path.starts_with('/') ? spec.root_path : context.bundle + "/" + spec.root_path;
 }
 
-Result<int> read_oom_score() {
-    const std::string text = TRY(io::read_file("/proc/self/oom_score_adj", 64));
-    int value = 0;
+template <typename Number>
+Result<Number> read_number(const char* path) {
+    const std::string text = TRY(io::read_file(path, 64));
+    Number value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
 }
@@ -85,9 +86,10 @@ Result<int> read_oom_score() {
 
 Result<Host> Host::probe() {
     Host host{TRY(linux::held_capabilities()),
-              TRY(read_oom_score()),
+              TRY(read_number<int>("/proc/self/oom_score_adj")),
               {},
-              TRY(linux::CgroupHost::probe())};
+              TRY(linux::CgroupHost::probe()),
+              TRY(read_number<uint64_t>("/proc/sys/fs/nr_open"))};
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
         rlimit limit{};
         if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)

@@ -25,6 +25,15 @@ bool may_raise_limits(const Host& host) {
     return host.capabilities.effective.contains(number);
 }
 
+// The highest hard limit that this host can give, and why it is that.
+std::pair<uint64_t, std::string_view> highest_limit(const Host& host, int resource) {
+    if (!may_raise_limits(host))
+        return {host.hard_limits.at(static_cast<size_t>(resource)),
+                "this host may not raise it (CAP_SYS_RESOURCE is missing)"};
+    if (resource == RLIMIT_NOFILE) return {host.max_open_files, "more than sysctl fs.nr_open"};
+    return {RLIM_INFINITY, ""};
+}
+
 Result<> plan_rlimits(const ProcessPlan& plan, PlanWriter& writer,
                       std::vector<std::string>& notes) {
     for (const Rlimit& limit : plan.process.rlimits) {
@@ -37,13 +46,11 @@ Result<> plan_rlimits(const ProcessPlan& plan, PlanWriter& writer,
         cl_op_rlimit op{};
         op.resource = static_cast<uint64_t>(resource);
         op.hard = limit.hard;
-        const uint64_t ours = plan.host.hard_limits.at(static_cast<size_t>(resource));
-        if (op.hard > ours && !may_raise_limits(plan.host)) {
-            notes.push_back(
-                fmt::format("{}: hard limit stays {} instead of {}: this host may not raise it "
-                            "(CAP_SYS_RESOURCE is missing)",
-                            limit.type, ours, limit.hard));
-            op.hard = ours;
+        const auto [highest, reason] = highest_limit(plan.host, resource);
+        if (op.hard > highest) {
+            notes.push_back(fmt::format("{}: hard limit stays {} instead of {}: {}", limit.type,
+                                        highest, limit.hard, reason));
+            op.hard = highest;
         }
         op.soft = std::min(limit.soft, op.hard);
         writer.add(CL_OP_RLIMIT, op);

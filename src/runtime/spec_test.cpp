@@ -14,8 +14,11 @@
 namespace cloudlet::runtime::testing {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string error_of(const std::string& json) {
     const auto spec = parse_spec(codec::parse_json(json).value());
@@ -106,6 +109,21 @@ TEST(Plan, NotesWhatThisHostCannotGive) {
     const Plan plan = compile_plan(spec, host, {}).value();
     EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("RLIMIT_NOFILE: hard limit stays 100"),
                                         HasSubstr("CAP_CHOWN")));
+}
+
+TEST(Plan, NobodyGetsMoreOpenFilesThanTheKernelGivesToAnyone) {
+    World world;
+    Host host = world.host();
+    host.capabilities.effective = linux::CapabilitySet::all();
+    host.max_open_files = 5000;
+    Spec spec = world.shell("true");
+    spec.process.rlimits = {{"RLIMIT_NOFILE", 1000, ~uint64_t{0}},
+                            {"RLIMIT_CORE", 0, ~uint64_t{0}}};
+    EXPECT_THAT(compile_plan(spec, host, {}).value().notes,
+                Contains(AllOf(HasSubstr("RLIMIT_NOFILE: hard limit stays 5000"),
+                               HasSubstr("fs.nr_open"))));
+    EXPECT_THAT(compile_plan(spec, host, {}).value().notes,
+                Not(Contains(HasSubstr("RLIMIT_CORE"))));
 }
 
 TEST(User, IsResolvedInTheImagesOwnFiles) {

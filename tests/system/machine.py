@@ -15,8 +15,7 @@ def _lines(*argv):
 
 
 def _sysctls(enter):
-    script = "for f in $(find " + " ".join(SYSCTL_FOLDERS) + " -type f 2>/dev/null); do printf '%s=' $f; cat $f 2>/dev/null | tr '\\n' ' '; echo; done"
-    lines = _lines(*enter, "sh", "-c", script)
+    lines = _lines(*enter, "grep", "-rs", "", *SYSCTL_FOLDERS)  # one process: an emulated machine starts few
     return [line for line in lines if not any(word in line for word in VOLATILE_SYSCTLS)]
 
 

@@ -26,6 +26,8 @@ struct Host {
     /// RLIMIT_... number -> our hard limit, which cannot be raised without CAP_SYS_RESOURCE.
     std::vector<uint64_t> hard_limits;
     linux::CgroupHost cgroups;
+    /// fs.nr_open: the kernel refuses more open files than this to everybody.
+    uint64_t max_open_files = ~uint64_t{0};
 
     static Result<Host> probe();
 };
