@@ -121,6 +121,18 @@ uint64_t read_keyed(const std::string& path, std::string_view key) {
     return 0;
 }
 
+bool file_has_word(const std::string& path, std::string_view word) {
+    const auto text = io::read_file(path, 4096);
+    if (!text) return false;
+    for (size_t at = text->find(word); at != std::string::npos; at = text->find(word, at + 1)) {
+        const size_t end = at + word.size();
+        const bool starts = at == 0 || (*text)[at - 1] == ' ';
+        if (starts && (end == text->size() || (*text)[end] == ' ' || (*text)[end] == '\n'))
+            return true;
+    }
+    return false;
+}
+
 const Cgroup::Part* Cgroup::part_with(std::string_view controller) const {
     for (const Part& part : parts_)
         if (controller.empty() ? part.hierarchy.unified : part.hierarchy.has(controller))

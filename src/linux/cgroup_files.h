@@ -16,6 +16,8 @@ uint64_t read_number(const std::string& path, bool unlimited_is_zero = false);
 
 /// The number behind `key` in a file of "key number" lines; 0 when absent.
 uint64_t read_keyed(const std::string& path, std::string_view key);
+/// Whether a file of words ("cpuset cpu io") has this one. Absent counts as empty.
+bool file_has_word(const std::string& path, std::string_view word);
 
 /// Replaces the device rules of a v2 group by a BPF program (cgroup_devices.cpp).
 Result<> set_device_program(const std::string& folder, const std::vector<DeviceRule>& rules);

@@ -37,9 +37,23 @@ CgroupHierarchy v1_hierarchy(const MountEntry& entry) {
     return out;
 }
 
+// Only the machine's root, which has no cgroup.type, hands controllers down beside processes of its
+// own. To any other group the kernel refuses most of them, and what it grants (cpu, cpuset, pids)
+// turns the group into a threaded one, below which no container can live (Linux,
+// admin-guide/cgroup-v2.rst, "Threads").
+bool may_hand_down(const std::string& folder) {
+    return !io::exists(folder + "/cgroup.type") ||
+           io::read_file(folder + "/cgroup.procs").value_or("").empty();
+}
+
+// In a cgroup namespace (a container's) the root of the mount may be such a group: it has what it
+// hands down already.
 CgroupHierarchy v2_hierarchy(const MountEntry& entry) {
     CgroupHierarchy out{entry.mount_point, entry.root, {}, {}, true};
-    auto controllers = io::read_file(entry.mount_point + "/cgroup.controllers", 4096);
+    auto controllers = io::read_file(entry.mount_point + (may_hand_down(entry.mount_point)
+                                                              ? "/cgroup.controllers"
+                                                              : "/cgroup.subtree_control"),
+                                     4096);
     if (controllers) {
         while (!controllers->empty() && controllers->back() == '\n') controllers->pop_back();
         out.controllers = split(*controllers, ' ');
@@ -82,17 +96,12 @@ Result<> inherit_cpuset(const std::string& folder) {
 // v2 hands controllers down one level at a time. One that cannot be handed down (a real-time task,
 // a threaded group) is left out here and named when a limit needs it.
 void enable_controllers(const std::string& folder) {
-    const auto available = io::read_file(folder + "/cgroup.controllers", 4096);
-    const auto enabled = io::read_file(folder + "/cgroup.subtree_control", 4096);
-    if (!available || !enabled) return;
-    const std::string have = " " + *enabled;
-    for (const auto controller : {"cpu", "cpuset", "memory", "pids"}) {
-        const bool offered =
-            (" " + *available).find(fmt::format(" {}", controller)) != std::string::npos;
-        if (!offered || have.find(fmt::format(" {}", controller)) != std::string::npos) continue;
-        static_cast<void>(io::write_control_file(folder + "/cgroup.subtree_control",
-                                                 fmt::format("+{}", controller)));
-    }
+    const std::string offered = folder + "/cgroup.controllers";
+    const std::string enabled = folder + "/cgroup.subtree_control";
+    for (const auto controller : {"cpu", "cpuset", "memory", "pids"})
+        if (file_has_word(offered, controller) && !file_has_word(enabled, controller) &&
+            may_hand_down(folder))
+            static_cast<void>(io::write_control_file(enabled, fmt::format("+{}", controller)));
 }
 
 // mkdir -p below the mount point; what was made is appended to `made`.

@@ -18,19 +18,40 @@ uint64_t weight_of(uint64_t shares) {
     return 1 + (bounded - 2) * 9999 / 262142;
 }
 
+// The group on the way to `folder` that does not hand a controller down although it has it; empty
+// when there is none. The kernel refuses that to a group with processes of its own.
+std::string group_in_the_way(const CgroupHierarchy& hierarchy, const std::string& folder,
+                             std::string_view controller) {
+    std::string above = hierarchy.mount_point;
+    if (!file_has_word(above + "/cgroup.controllers", controller)) return "";
+    while (above != folder && file_has_word(above + "/cgroup.subtree_control", controller))
+        above = folder.substr(0, folder.find('/', above.size() + 1));
+    return above == folder ? "" : above;
+}
+
 } // namespace
 
 Result<> Cgroup::write(std::string_view controller, std::string_view file,
                        std::string_view value) const {
     const Part* part = part_with(controller);
-    if (part == nullptr)
-        return fail(
-            Code::unsupported,
-            fmt::format("this host has no {0} cgroup controller: {1} cannot be set (boot with it "
-                        "enabled, or leave the limit out)",
-                        controller, file));
-    return with_context(io::write_control_file(fmt::format("{}/{}", part->folder, file), value),
-                        fmt::format("set {} to {}", file, value));
+    const Part* unified = part_with("");
+    const std::string path = part == nullptr ? "" : fmt::format("{}/{}", part->folder, file);
+    if (part != nullptr && (part != unified || io::exists(path)))
+        return with_context(io::write_control_file(path, value),
+                            fmt::format("set {} to {}", file, value));
+    const std::string way =
+        unified == nullptr ? "" : group_in_the_way(unified->hierarchy, unified->folder, controller);
+    if (!way.empty())
+        return fail(Code::unsupported,
+                    fmt::format("{} cannot be set: group {} does not hand the {} controller down: "
+                                "move its own processes to a group below it, or leave the limit "
+                                "out",
+                                file, way, controller));
+    return fail(
+        Code::unsupported,
+        fmt::format("this host has no {0} cgroup controller: {1} cannot be set (boot with it "
+                    "enabled, or leave the limit out)",
+                    controller, file));
 }
 
 Result<> Cgroup::set_cpu(const ResourceLimits& limits) const {

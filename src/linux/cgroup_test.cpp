@@ -103,6 +103,36 @@ TEST_F(CgroupTest, CpusetsInheritWhatTheirParentHas) {
     EXPECT_EQ(file("cpuset", "inner/cpuset.cpus"), "0\n");
 }
 
+TEST_F(CgroupTest, AControllerWhoseNameBeginsAnothersIsHandedDownToo) {
+    if (is_v1("cpu") || is_v1("cpuset")) GTEST_SKIP() << "only v2 hands controllers down";
+    const auto parent = host_.create(path_, {});
+    ASSERT_TRUE(parent) << parent.error().to_string();
+    const std::string control = parent->files().v2_folder + "/cgroup.subtree_control";
+    ASSERT_TRUE(io::write_control_file(control, "+cpuset"));
+    ResourceLimits limits;
+    limits.cpu_quota_us = 20000;
+    const auto group = host_.create(path_ + "/inner", limits);
+    ASSERT_TRUE(group) << group.error().to_string();
+    EXPECT_EQ(file("cpu", "inner/cpu.max"), "20000 100000\n");
+}
+
+TEST_F(CgroupTest, ALimitWhoseControllerIsNotHandedDownNamesTheGroupInTheWay) {
+    if (is_v1("memory")) GTEST_SKIP() << "only v2 hands controllers down";
+    const auto parent = host_.create(path_, {});
+    ASSERT_TRUE(parent) << parent.error().to_string();
+    member(*parent);
+    ResourceLimits limits;
+    limits.memory_bytes = 32 << 20;
+    const auto group = host_.create(path_ + "/inner", limits);
+    ASSERT_FALSE(group);
+    EXPECT_EQ(group.error().code, Code::unsupported);
+    EXPECT_THAT(group.error().to_string(), HasSubstr(path_ + " does not hand the memory"));
+    EXPECT_THAT(group.error().to_string(), HasSubstr("move its own processes"));
+    const auto unlimited = host_.create(path_ + "/inner", {});
+    ASSERT_TRUE(unlimited) << unlimited.error().to_string();
+    member(*unlimited); // which a group below a threaded one would refuse
+}
+
 TEST_F(CgroupTest, ACreationThatFailsLeavesNothing) {
     ResourceLimits limits;
     limits.cpuset_cpus = "4000-5000";
