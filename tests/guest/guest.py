@@ -146,8 +146,7 @@ def watch(argv, seconds):
         timer.start()
         try:
             for line in machine.stdout:
-                sys.stdout.write(line.decode(errors="replace").replace("\r", ""))
-                sys.stdout.flush()
+                print(line.decode(errors="replace").replace("\r", "").rstrip("\n"), flush=True)
         finally:
             timer.cancel()
             machine.kill()
