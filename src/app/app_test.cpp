@@ -122,6 +122,14 @@ TEST(Pki, IsMadeOnceAndRenewedWhenANameOrTimeIsMissing) {
     EXPECT_NE(renewed->admin.cert_pem, first->admin.cert_pem);
 }
 
+TEST(Pki, AKeyThatAKilledStartHalfWroteIsGoneAfterTheNext) {
+    Folder folder;
+    std::string half = folder.path + "/.ca.key.tmp-0123456789ab";
+    ASSERT_TRUE(io::append_file(half, "-----BEGIN PRIV", 0600));
+    ASSERT_TRUE(open_pki(folder.path, {}));
+    EXPECT_FALSE(io::exists(half));
+}
+
 TEST(Pki, ADamagedAuthorityIsAnErrorAndNotReplaced) {
     Folder folder;
     ASSERT_TRUE(open_pki(folder.path, {}));

@@ -75,6 +75,7 @@ Result<> Daemon::Parts::prepare_folders() {
     lock = TRY(with_context(io::FileLock::acquire(settings.lock_file()),
                             "another daemon serves " + settings.root +
                                 " or begins to; see cloudlet status"));
+    TRY(io::sweep_temporary_files(settings.root));
     TRY(remember_settings(settings));
     auto cgroups = TRY(with_context(linux::CgroupHost::probe(),
                                     "containers need cgroups; mount them at /sys/fs/cgroup"));

@@ -84,6 +84,7 @@ Result<std::string> make_token() { return to_base64url(secure_random_bytes(32));
 
 Result<Pki> open_pki(const std::string& folder, const ServerNames& names, const Clock& clock) {
     TRY(io::make_directories(folder, 0700));
+    TRY(io::sweep_temporary_files(folder));
     auto authority = TRY(open_authority(folder));
     Pki pki;
     pki.ca_pem = authority.cert_pem;

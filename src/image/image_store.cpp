@@ -24,6 +24,7 @@ Result<void> ImageStore::Impl::recover() {
          {"/blobs/sha256", "/layers", "/snapshots", "/images", "/names", "/l", "/empty", "/tmp"})
         TRY(io::make_directories(root + part));
     lock.emplace(TRY(io::FileLock::acquire(root + "/lock")));
+    for (auto part : {"/images", "/names"}) TRY(io::sweep_temporary_files(root + part));
     for (const auto& name : TRY(io::list_directory(root + "/tmp")))
         TRY(io::remove_tree(root + "/tmp/" + name));
     TRY(records.load(blobs, limits.manifest_bytes));

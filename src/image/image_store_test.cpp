@@ -305,6 +305,19 @@ TEST(Recovery, DamagedRecordsAreDroppedAndSwept) {
     world.expect_nothing_left();
 }
 
+TEST(Recovery, ARecordThatWasWrittenButNeverRenamedIsNoImage) {
+    World world;
+    auto image = world.load(docker_archive({base_layer}, {"a"}))->front();
+    std::string record = world.root + "/cloud/image/images/" + image.id.substr(7) + ".json";
+    std::string half_made = fmt::format("{}/cloud/image/images/.{}.json.tmp-0123456789ab",
+                                        world.root, image.id.substr(7));
+    world.store.reset();
+    std::filesystem::rename(record, half_made); // the picture after kill -9 just before the rename
+    world.open();
+    EXPECT_TRUE(world.store->list().empty());
+    world.expect_nothing_left();
+}
+
 // Loads in a child that is killed after so many microseconds; true when it had finished before.
 bool load_and_die(const std::string& root, const std::string& archive, unsigned microseconds) {
     pid_t child = fork();

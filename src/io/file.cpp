@@ -22,6 +22,18 @@ std::string name_in_folder(const std::string& path) {
     return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+// `.<name>.tmp-<12 hexadecimal digits>`: no file that somebody named is mistaken for one.
+constexpr std::string_view temporary_mark = ".tmp-";
+constexpr size_t temporary_digits = 12;
+
+bool is_temporary(std::string_view name) {
+    if (name.size() < 2 + temporary_mark.size() + temporary_digits || name[0] != '.') return false;
+    auto digits = name.substr(name.size() - temporary_digits);
+    name.remove_suffix(temporary_digits);
+    return name.ends_with(temporary_mark) &&
+           digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 Result<> write_durably(int fd, const std::string& path, std::string_view bytes, unsigned mode) {
     TRY(with_context(write_all(fd, bytes), "write " + path));
     if (::fchmod(fd, mode) != 0) return fail_errno("set the mode of " + path);
@@ -47,8 +59,8 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
 
 Result<> write_file_atomic(const std::string& path, std::string_view bytes, unsigned mode) {
     std::string folder = folder_of(path);
-    std::string temporary =
-        fmt::format("{}/.{}.tmp-{}", folder, name_in_folder(path), new_hex_id(12));
+    std::string temporary = fmt::format("{}/.{}{}{}", folder, name_in_folder(path), temporary_mark,
+                                        new_hex_id(temporary_digits));
     auto fd = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
     auto written = write_durably(fd.get(), path, bytes, mode);
     if (written && ::rename(temporary.c_str(), path.c_str()) != 0)
@@ -58,6 +70,14 @@ Result<> write_file_atomic(const std::string& path, std::string_view bytes, unsi
         return written;
     }
     return sync_directory(folder);
+}
+
+Result<> sweep_temporary_files(const std::string& folder) {
+    auto names = list_directory(folder);
+    if (!names && names.error().code == Code::not_found) return {};
+    for (const auto& name : TRY(std::move(names)))
+        if (is_temporary(name)) TRY(remove_file(folder + "/" + name));
+    return {};
 }
 
 Result<> write_control_file(const std::string& path, std::string_view bytes) {

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include <csignal>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -48,6 +49,31 @@ TEST(File, AFailedAtomicWriteLeavesNothing) {
     ASSERT_FALSE(written);
     EXPECT_THAT(written.error().to_string(), testing::HasSubstr("rename"));
     EXPECT_EQ(list_directory(folder.path())->size(), 1u);
+}
+
+TEST(File, WhatAKilledAtomicWriteLeftIsSweptAndNothingElse) {
+    TemporaryFolder folder;
+    pid_t child = fork();
+    if (child ==
+        0) { // a write that never ends, by the look of it: killed at the first byte of many
+        struct rlimit small = {1, 1};
+        ::setrlimit(RLIMIT_FSIZE, &small);
+        ::signal(SIGXFSZ, SIG_DFL);
+        static_cast<void>(write_file_atomic(folder / "a", "more than one byte"));
+        ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    ASSERT_EQ(list_directory(folder.path())->size(), 1u);
+    for (const char* kept :
+         {".a.tmp-", ".a.tmp-0123456789aX", "a.tmp-0123456789ab", ".tmp-0123456789ab"})
+        ASSERT_TRUE(append_file(folder / kept, "kept"));
+    ASSERT_TRUE(sweep_temporary_files(folder.path()));
+    EXPECT_THAT(*list_directory(folder.path()),
+                testing::UnorderedElementsAre(".a.tmp-", ".a.tmp-0123456789aX",
+                                              "a.tmp-0123456789ab", ".tmp-0123456789ab"));
+    EXPECT_TRUE(sweep_temporary_files(folder / "absent"));
 }
 
 TEST(File, AFullDiskIsAnErrorThatSaysSo) {

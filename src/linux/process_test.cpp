@@ -121,9 +121,11 @@ TEST(Seccomp, ADamagedKeptFilterIsCompiledAnew) {
     for (const std::string& damaged :
          {kept.substr(0, kept.size() - 3), kept.substr(0, 10), "x" + kept}) {
         ASSERT_TRUE(io::write_file_atomic(folder + "/" + files[0], damaged));
+        ASSERT_TRUE(io::append_file(folder + "/.half.tmp-0123456789ab", "killed on the way"));
         forget();
         EXPECT_EQ(compile_seccomp(profile)->program, first->program);
         EXPECT_EQ(io::read_file(folder + "/" + files[0]).value(), kept); // and is whole again
+        EXPECT_EQ(io::list_directory(folder)->size(), 1u);
         keep_compiled_seccomp_in("");
     }
     EXPECT_TRUE(io::remove_tree(folder));

@@ -1,9 +1,11 @@
 #include "cloudlet/linux/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -253,7 +255,12 @@ void keep(const std::string& folder, const std::string& key, const SeccompFilter
     bytes.push_back('\0');
     bytes.append(reinterpret_cast<const char*>(&filter.flags), sizeof filter.flags);
     bytes.append(filter.program);
-    if (io::make_directories(folder, 0700))
+    if (!io::make_directories(folder, 0700)) return;
+    // Several runtimes share the folder. Who holds it may sweep it; the others leave the work to
+    // him.
+    auto held = io::open_file(folder, O_RDONLY | O_DIRECTORY);
+    if (!held || ::flock(held->get(), LOCK_EX | LOCK_NB) != 0) return;
+    if (io::sweep_temporary_files(folder))
         static_cast<void>(io::write_file_atomic(kept_path(folder, key), bytes, 0600));
 }
 

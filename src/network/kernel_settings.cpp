@@ -50,6 +50,7 @@ Result<> enable_forwarding(const std::string& run_dir) {
     if (TRY(linux::read_sysctl(forwarding)) == "1") return {};
     TRY(io::make_directories(run_dir));
     auto lock = TRY(lock_directory(run_dir));
+    TRY(io::sweep_temporary_files(run_dir)); // the lock says that nobody writes
     std::string path = TRY(memory_path(run_dir));
     if (!io::exists(path)) {
         std::string memory =
@@ -65,8 +66,12 @@ Result<> enable_forwarding(const std::string& run_dir) {
 Result<> restore_settings(const std::string& run_dir) {
     if (!io::exists(run_dir)) return {};
     auto lock = TRY(lock_directory(run_dir));
+    TRY(io::sweep_temporary_files(run_dir));
     std::string path = TRY(memory_path(run_dir));
-    if (!io::exists(path)) return {};
+    if (!io::exists(path)) {
+        ::rmdir(run_dir.c_str()); // when all that was in it was half-made
+        return {};
+    }
     std::string memory = TRY(io::read_file(path));
     for (size_t at = 0; at < memory.size();) {
         size_t end = std::min(memory.find('\n', at), memory.size());

@@ -27,14 +27,16 @@ std::string host_namespace(const char* name) {
 
 TEST(Container, EveryNamespaceIsItsOwnSeenFromInsideAndOutside) {
     World world;
-    Spec spec = world.shell("for n in mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$n; "
-                            "done; hostname; sleep 100");
+    Spec spec =
+        world.shell("for n in mnt pid net ipc uts cgroup time; do readlink /proc/self/ns/$n; "
+                    "done; hostname; sleep 100");
     spec.hostname = "box";
+    spec.namespaces.push_back({linux::NamespaceKind::time, ""});
     auto spawned = world.spawn(spec);
     ASSERT_TRUE(spawned) << spawned.error().to_string();
     ASSERT_TRUE(spawned->connection.start());
     ASSERT_TRUE(eventually([&] { return world.output().find("box") != std::string::npos; }));
-    for (const char* name : {"mnt", "pid", "net", "ipc", "uts", "cgroup"}) {
+    for (const char* name : {"mnt", "pid", "net", "ipc", "uts", "cgroup", "time"}) {
         EXPECT_THAT(world.output(), Not(HasSubstr(host_namespace(name)))) << name;
         const auto outside = linux::namespace_id(fmt::format("/proc/{}/ns/{}", spawned->pid, name));
         ASSERT_TRUE(outside);

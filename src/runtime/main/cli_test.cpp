@@ -1,5 +1,6 @@
 // cloudlet-runtime as its users run it: the program itself, on real bundles.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -48,9 +49,22 @@ protected:
         return output.value_or(io::Output{});
     }
 
+    // Runs the bundle in a mount namespace of its own in which a script changed the mounts first.
+    io::Output call_where(const std::string& mounts) {
+        const std::string script = mounts + "; exec \"$@\"";
+        auto output = io::run({"unshare", "-m", "--propagation", "private", "sh", "-c", script,
+                               "sh", program(), "--root", world_.folder() + "/state", "run", "-b",
+                               world_.folder(), id_},
+                              kLong);
+        EXPECT_TRUE(output) << output.error().to_string();
+        return output.value_or(io::Output{});
+    }
+
     // Without pipes: the container keeps the descriptors of `create`.
-    int spawn_and_wait(std::vector<std::string> words) {
+    int spawn_and_wait(std::vector<std::string> words,
+                       std::optional<std::pair<int, int>> descriptor = std::nullopt) {
         io::SpawnOptions options;
+        if (descriptor) options.fds.push_back(*descriptor);
         options.argv = {program(), "--root", world_.folder() + "/state"};
         options.argv.insert(options.argv.end(), words.begin(), words.end());
         auto child = io::spawn(options);
@@ -195,6 +209,60 @@ TEST_F(Cli, WhatAKilledCreateLeftIsCleanedUpByTheNext) {
         fmt::format(R"({{"id":"{0}","cgroup":"/cloudlet-{0}","pid":0}})", id_)));
     ASSERT_TRUE(world_.host().cgroups.create("/cloudlet-" + id_, {}));
     EXPECT_EQ(call({"run", "-b", world_.folder(), id_}).out, "fresh\n");
+}
+
+TEST_F(Cli, WhatACreateLeftThatWasKilledAtItsFirstStepCanBeDeleted) {
+    const std::string folder = world_.folder() + "/state/" + id_;
+    ASSERT_TRUE(io::make_directories(folder));
+    EXPECT_EQ(call({"delete", id_}).exit_status.code, 0);
+    EXPECT_FALSE(io::exists(folder));
+    ASSERT_TRUE(io::make_directories(folder));
+    ASSERT_TRUE(io::append_file(folder + "/state.json", "{\"id\":")); // torn by a power failure
+    EXPECT_EQ(call({"delete", id_}).exit_status.code, 0);
+    EXPECT_FALSE(io::exists(folder));
+}
+
+TEST_F(Cli, RunKeepsItsStateWhenAsked) {
+    bundle("exit 3");
+    EXPECT_EQ(call({"run", "--keep", "-b", world_.folder(), id_}).exit_status.code, 3);
+    EXPECT_EQ(status(), "stopped");
+    EXPECT_EQ(call({"delete", id_}).exit_status.code, 0);
+}
+
+TEST_F(Cli, RunsOnEveryKindOfCgroupHostAndLeavesNothingOnOneWithout) {
+    bundle("grep cgroup /proc/mounts");
+    if (world_.host().cgroups.mode() == linux::CgroupMode::hybrid) {
+        const auto v1 = call_where("umount /sys/fs/cgroup/unified");
+        EXPECT_EQ(v1.exit_status.code, 0) << v1.err;
+        EXPECT_THAT(v1.out, HasSubstr("cgroup /sys/fs/cgroup/pids "));
+        EXPECT_THAT(v1.out, Not(HasSubstr("cgroup2")));
+    }
+    const auto v2 = call_where("umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup");
+    EXPECT_EQ(v2.exit_status.code, 0) << v2.err;
+    EXPECT_THAT(v2.out, ::testing::MatchesRegex("cgroup /sys/fs/cgroup cgroup2 [^\n]*\n"));
+    const auto none = call_where("umount -R /sys/fs/cgroup");
+    EXPECT_EQ(none.exit_status.code, 1);
+    EXPECT_THAT(none.err, HasSubstr("mount one with: mount -t cgroup2 none /sys/fs/cgroup"));
+    EXPECT_TRUE(io::list_directory(world_.folder() + "/state")->empty());
+}
+
+TEST_F(Cli, ADescriptorOfOursIsNoWayOutOfTheContainer) { // CVE-2024-21626
+    const io::UniqueFd host(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const std::pair<int, int> leaked{host.get(), 9};
+    Json json = config("pwd");
+    for (int fd = 3; fd <= 9; fd++) {
+        json.set_path({"process", "cwd"}, fmt::format("/proc/self/fd/{}", fd));
+        write(json);
+        EXPECT_EQ(spawn_and_wait({"run", "-b", world_.folder(), id_}, leaked), 1) << fd;
+    }
+    bundle(quiet("sleep 100"));
+    ASSERT_EQ(spawn_and_wait({"run", "-d", "-b", world_.folder(), id_}, leaked), 0);
+    for (int fd = 3; fd <= 9; fd++) {
+        const std::string cwd = fmt::format("/proc/self/fd/{}", fd);
+        EXPECT_EQ(spawn_and_wait({"exec", "--cwd", cwd, id_, "pwd"}, leaked), 1) << fd;
+    }
+    EXPECT_EQ(spawn_and_wait({"exec", id_, "sh", "-c", "! test -e /proc/self/fd/9"}, leaked), 0);
+    EXPECT_EQ(spawn_and_wait({"exec", id_, "sh", "-c", "! test -e /proc/1/fd/9"}, leaked), 0);
 }
 
 TEST_F(Cli, RefusesByNameWhatItDoesNotDo) {

@@ -34,6 +34,7 @@ struct Request {
     std::string pid_file;
     bool waits = false;
     bool detach = false;
+    bool keep = false; // the state stays after the end of a run
 };
 
 Result<Request> parse_request(const Words& argv, bool create) {
@@ -46,8 +47,9 @@ Result<Request> parse_request(const Words& argv, bool create) {
         return fail(Code::unsupported, "--no-pivot is not supported: it would be unsafe");
     if (arguments.has("preserve-fds") && arguments.get("preserve-fds") != "0")
         return fail(Code::unsupported, "--preserve-fds is not supported");
-    Request out{arguments.words[0], arguments.get("bundle", "."), arguments.get("pid-file"), create,
-                arguments.has("detach")};
+    Request out{arguments.words[0],        arguments.get("bundle", "."),
+                arguments.get("pid-file"), create,
+                arguments.has("detach"),   arguments.has("keep")};
     TRY(check_id(out.id));
     char* absolute = realpath(out.bundle.c_str(), nullptr);
     if (absolute == nullptr) return fail_errno(fmt::format("open bundle {}", out.bundle));
@@ -158,7 +160,7 @@ Result<int> make_and_report(const Global& global, const Request& request) {
     }
     if (request.waits || request.detach) return 0;
     const int status = TRY(stay_with(made.launched.pid, std::move(made.launched.terminal)));
-    TRY(folder.destroy(state));
+    if (!request.keep) TRY(folder.destroy(state));
     return status;
 }
 

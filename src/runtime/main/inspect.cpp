@@ -112,6 +112,11 @@ Result<int> command_delete(const Global& global, const Words& argv) {
     const StateFolder folder = TRY(one_container(global, arguments.words));
     const auto state = folder.load();
     if (!state) {
+        if (folder
+                .is_abandoned()) { // a killed `create` left no state, or a power failure a torn one
+            TRY(folder.destroy({}));
+            return 0;
+        }
         if (arguments.has("force") && state.error().code == Code::not_found) return 0;
         return tl::unexpected(state.error());
     }

@@ -21,7 +21,7 @@ constexpr std::string_view kUsage =
     "cloudlet-runtime [--root DIR] [--log FILE] [--log-format text|json] COMMAND\n"
     "  create [-b BUNDLE] [--pid-file FILE] ID      make a container that waits for start\n"
     "  start ID                                     let it run\n"
-    "  run [-b BUNDLE] [-d] [--pid-file FILE] ID    both, and wait for its end\n"
+    "  run [-b BUNDLE] [-d] [--keep] [--pid-file FILE] ID   both, and wait for its end\n"
     "  exec [-t] [-d] [-u USER] [-e NAME=VALUE] [--cwd DIR] [-p FILE] ID PROGRAM [ARGUMENT...]\n"
     "  state ID                                     as JSON\n"
     "  list [-q] [-f table|json]\n"

@@ -106,9 +106,12 @@ Status StateFolder::status(const ContainerState& state) const {
 }
 
 Result<> StateFolder::destroy(const ContainerState& state) const {
-    if (!state.cgroup_path.empty()) {
-        const auto host = TRY(linux::CgroupHost::probe());
-        const linux::Cgroup group = host.open(state.cgroup_path);
+    const auto host = linux::CgroupHost::probe();
+    // On a host without cgroups nothing was made, so nothing is left; a process that runs all the
+    // same has its cgroups where we cannot see them.
+    if (!host && linux::is_running(state.process)) return tl::unexpected(host.error());
+    if (host && !state.cgroup_path.empty()) {
+        const linux::Cgroup group = host->open(state.cgroup_path);
         TRY(group.kill_all());
         TRY(group.remove());
     }

@@ -39,9 +39,10 @@ public:
     Status status(const ContainerState& state) const;
     /// Kills what is left of the container, removes its cgroup and the folder.
     Result<> destroy(const ContainerState& state) const;
+    /// There is a folder, but no container whose process is known, and nobody is making one.
+    bool is_abandoned() const;
 
 private:
-    bool is_abandoned() const; // half-made, and nobody is making it
     std::string root_;
     std::string id_;
 };

@@ -24,6 +24,11 @@ Result<std::string> read_file(const std::string& path, size_t limit = 64 << 20);
 /// retried: the caller must not go on as if the data were there. `mode` is exact (no umask).
 Result<> write_file_atomic(const std::string& path, std::string_view bytes, unsigned mode = 0644);
 
+/// Removes the temporary files of atomic writes that were killed half-way. For the start-up of the
+/// one process that writes in this folder: a write that is under way would lose its file. An absent
+/// folder is success.
+Result<> sweep_temporary_files(const std::string& folder);
+
 /// Writes to an existing file in one write(2) without replacing it: for /proc, /sys and cgroups.
 Result<> write_control_file(const std::string& path, std::string_view bytes);
 
