@@ -118,6 +118,20 @@ TEST(Load, DamagedArchivesAreRefusedAndLeaveNothing) {
     world.expect_nothing_left();
 }
 
+TEST(Load, ADamagedLayerIsRefusedAlsoWhenTheRightOneIsThereAlready) {
+    World world;
+    auto good = world.load(docker_archive({base_layer}, {"good"}))->front();
+    Items bad = docker_archive({base_layer}, {"bad"});
+    bad[0].content[600] ^= 1;
+    auto loaded = world.load(bad);
+    ASSERT_FALSE(loaded);
+    EXPECT_THAT(loaded.error().to_string(), HasSubstr("it is corrupt; fetch it again"));
+    EXPECT_EQ(world.store->find("good")->digest, good.digest);
+    EXPECT_FALSE(world.store->find("bad"));
+    // The same layer in another compression is the same layer.
+    EXPECT_TRUE(world.load(oci_layout({base_layer}, "packed", gzip).items));
+}
+
 TEST(Load, AFailedLoadTouchesNoOtherImage) {
     World world;
     ASSERT_TRUE(world.load(docker_archive({base_layer}, {"good"})));

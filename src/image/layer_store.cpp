@@ -29,7 +29,8 @@ std::string write_record(const Layer& layer) {
     return Json::object({{"parent", layer.parent},
                          {"diffId", layer.diff_id},
                          {"bytes", layer.bytes},
-                         {"opaqueRoot", layer.opaque_root}})
+                         {"opaqueRoot", layer.opaque_root},
+                         {"blob", layer.blob}})
         .dump();
 }
 
@@ -58,6 +59,16 @@ private:
     codec::Sha256 digest_;
 };
 
+Result<void> check_digest_of(HashedArchive& archive, const std::string& diff_id) {
+    std::string digest = TRY(archive.finish());
+    if (digest == diff_id) return {};
+    return fail(
+        Code::invalid,
+        fmt::format("the layer unpacks to {}, but the image says {}: it is corrupt; fetch it "
+                    "again",
+                    digest, diff_id));
+}
+
 } // namespace
 
 std::string LayerStore::path_of(std::string_view id) const {
@@ -71,9 +82,12 @@ Result<std::optional<Layer>> LayerStore::find(const std::string& id) const {
     if (!bytes && bytes.error().code == Code::not_found) return std::nullopt;
     if (!bytes) return tl::unexpected<Error>(bytes.error());
     Json json = TRY(with_context(codec::parse_json(*bytes), "layer record " + id));
-    Layer layer{id, std::string(json["parent"].as_string()),
-                std::string(json["diffId"].as_string()), json["bytes"].as_int(),
-                json["opaqueRoot"].as_bool()};
+    Layer layer{id,
+                std::string(json["parent"].as_string()),
+                std::string(json["diffId"].as_string()),
+                json["bytes"].as_int(),
+                json["opaqueRoot"].as_bool(),
+                std::string(json["blob"].as_string())};
     return known_.emplace(id, std::move(layer)).first->second;
 }
 
@@ -125,26 +139,33 @@ Result<Layer> LayerStore::unpack(const BlobStore& blobs, const std::string& blob
     LayerWriter writer(TRY(open_directory(into + "/fs")), LowerLayers(std::move(below)),
                        {limits_.layer_bytes, limits_.layer_entries});
     layer.bytes = static_cast<int64_t>(TRY(unpack_layer(reader, writer)));
-    std::string digest = TRY(archive.finish());
-    if (digest != layer.diff_id)
-        return fail(
-            Code::invalid,
-            fmt::format(
-                "the layer unpacks to {}, but the image says {}: it is corrupt; fetch it again",
-                digest, layer.diff_id));
+    TRY(check_digest_of(archive, layer.diff_id));
     layer.opaque_root = is_opaque(TRY(open_directory(into + "/fs")).get());
     auto record = TRY(io::open_file(into + "/layer.json", O_WRONLY | O_CREAT | O_EXCL));
     TRY(io::write_all(record.get(), write_record(layer)));
     return layer;
 }
 
+// A layer that is there needs no unpacking, but the blob that comes with it becomes part of an
+// image: it must be this layer too.
+Result<void> LayerStore::check_blob(const BlobStore& blobs, const std::string& blob,
+                                    const Layer& layer) const {
+    if (blob == layer.diff_id || blob == layer.blob) return {};
+    auto file = TRY(blobs.open(blob));
+    HashedArchive archive(file.get(), limits_.layer_bytes + header_room);
+    return check_digest_of(archive, layer.diff_id);
+}
+
 Result<Layer> LayerStore::ensure(const BlobStore& blobs, const std::string& blob,
                                  const std::string& parent, const std::string& diff_id) {
     std::string id = chain_id(parent, diff_id);
     KeyedLock::Held held(unpacking_, id);
-    if (auto there = TRY(find(id))) return *there;
+    if (auto there = TRY(find(id))) {
+        TRY(with_context(check_blob(blobs, blob, *there), fmt::format("layer {}", diff_id)));
+        return *there;
+    }
     std::string into = fmt::format("{}/layer-{}", temporary_, new_hex_id(16));
-    auto layer = unpack(blobs, blob, {id, parent, diff_id, 0, false}, into);
+    auto layer = unpack(blobs, blob, {id, parent, diff_id, 0, false, blob}, into);
     if (layer && rename(into.c_str(), path_of(id).c_str())) layer = fail_errno("rename " + into);
     if (!layer) (void)io::remove_tree(into);
     return with_context(std::move(layer), fmt::format("layer {}", diff_id));

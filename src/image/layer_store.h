@@ -23,6 +23,7 @@ struct Layer {
     std::string diff_id;
     int64_t bytes = 0;
     bool opaque_root = false; // nothing of the layers below shows
+    std::string blob;         // the archive that it was unpacked from
 };
 
 class LayerStore {
@@ -30,8 +31,9 @@ public:
     LayerStore(std::string directory, std::string temporary, const ImageLimits& limits)
         : directory_(std::move(directory)), temporary_(std::move(temporary)), limits_(limits) {}
 
-    /// Unpacks the blob on top of `parent` unless that layer is there already.
-    /// Error: Code::invalid when the archive is damaged or has another digest than `diff_id`.
+    /// Unpacks the blob on top of `parent`, or checks that it is that layer when it is there
+    /// already. Error: Code::invalid when the archive is damaged or has another digest than
+    /// `diff_id`.
     Result<Layer> ensure(const BlobStore& blobs, const std::string& blob, const std::string& parent,
                          const std::string& diff_id);
 
@@ -46,6 +48,8 @@ public:
     std::string path_of(std::string_view chain_id) const;
 
 private:
+    Result<void> check_blob(const BlobStore& blobs, const std::string& blob,
+                            const Layer& layer) const;
     Result<Layer> unpack(const BlobStore& blobs, const std::string& blob, Layer layer,
                          const std::string& into) const;
 

@@ -29,6 +29,7 @@ Result<std::unique_ptr<BlockingSocket>> BlockingSocket::connect(const std::strin
     if (error) {
         auto failed = fail_errno("connect to " + shown, error);
         failed.value().code = Code::unavailable;
+        if (error == ECONNREFUSED) failed.value().message += "; is a server running there?";
         return failed;
     }
     ::setsockopt(made->fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

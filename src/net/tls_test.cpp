@@ -140,6 +140,21 @@ TEST(Tls, CurlIsServedOverTlsWithACertificate) {
         << output->err;
 }
 
+TEST(Tls, SpeaksVersion13AndNothingOlderThan12) {
+    TestServer server(who, {}, true);
+    auto ask = [&](const std::vector<std::string>& versions) {
+        std::vector<std::string> argv = {"curl", "-sSvk", "--noproxy", "*", server.url("/")};
+        argv.insert(argv.end(), versions.begin(), versions.end());
+        return io::run(argv, 30s);
+    };
+    auto newest = ask({});
+    if (!newest && newest.error().code == Code::not_found) GTEST_SKIP() << "no curl here";
+    ASSERT_TRUE(newest) << newest.error().to_string();
+    EXPECT_THAT(newest->err, testing::HasSubstr("SSL connection using TLSv1.3"));
+    EXPECT_EQ(ask({"--tls-max", "1.2"})->exit_status.code, 0);
+    EXPECT_NE(ask({"--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"})->exit_status.code, 0);
+}
+
 TEST(Curl, IsServedUploadsHeadAndKeepAlive) {
     TestServer server(echo, {.max_body_bytes = 8 << 20});
     auto folder = must(io::make_temporary_directory("/tmp/cloudlet-net-test-"));

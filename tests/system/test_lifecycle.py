@@ -49,6 +49,16 @@ def test_down_and_up_again_keeps_what_was_there(cloud):
     wait_for("the pod to run again", lambda: cloud.get("pod", "sleeper")["status"]["containerStatuses"][0].get("ready"))
 
 
+def test_a_start_sweeps_what_killed_writes_left(cloud):
+    cloud.up()
+    cloud.kill_daemon()
+    halves = [cloud.root / folder / ".half.tmp-0123456789ab" for folder in ("", "pki", "image/images", "image/names")]
+    for half in halves:
+        half.write_text("{")
+    cloud.up()
+    assert [str(half) for half in halves if half.exists()] == []
+
+
 def test_purge_leaves_the_machine_as_it_was(cloud):
     before = picture(cloud.namespace.enter)
     cloud.up()
