@@ -278,6 +278,54 @@ Result<std::optional<linux::SeccompProfile>> parse_seccomp(const Json& json) {
     return out;
 }
 
+// Engines write out fields that they do not use: null, false, 0, "" and what holds nothing else.
+bool says_something(const Json& value) {
+    if (value.is_null()) return false;
+    if (value.is_bool()) return value.as_bool();
+    if (value.is_number()) return !value.is_int() || value.as_int(1) != 0;
+    if (value.is_string()) return !value.as_string().empty();
+    if (value.is_array()) return !value.empty();
+    for (const auto& member : value.members())
+        if (says_something(member.value)) return true;
+    return false;
+}
+
+const Json& at_path(const Json& config, std::string_view path) {
+    const Json* value = &config;
+    for (size_t at = 0; at <= path.size();) {
+        const size_t dot = std::min(path.find('.', at), path.size());
+        value = &(*value)[path.substr(at, dot - at)];
+        at = dot + 1;
+    }
+    return *value;
+}
+
+// OCI runtime-spec 1.2; fields that no engine sets unless it is asked for them.
+constexpr std::string_view kNotDone[] = {
+    "process.scheduler",
+    "process.ioPriority",
+    "process.execCPUAffinity",
+    "process.apparmorProfile",
+    "process.selinuxLabel",
+    "linux.mountLabel",
+    "linux.timeOffsets",
+    "linux.intelRdt",
+    "linux.netDevices",
+    "linux.resources.blockIO",
+    "linux.resources.hugepageLimits",
+    "linux.resources.network",
+    "linux.resources.rdma",
+    "linux.resources.unified",
+    "linux.resources.cpu.realtimeRuntime",
+    "linux.resources.cpu.realtimePeriod",
+    "linux.resources.cpu.burst",
+    "linux.resources.cpu.idle",
+    "linux.resources.memory.kernel",
+    "linux.resources.memory.kernelTCP",
+    "linux.resources.memory.swappiness",
+    "linux.resources.memory.disableOOMKiller",
+};
+
 // What the specification has and we do not: named, so that nobody believes it was done.
 Result<> refuse_unsupported(const Json& config) {
     for (const auto& member : config["hooks"].members())
@@ -289,15 +337,15 @@ Result<> refuse_unsupported(const Json& config) {
     if (!linux_part["uidMappings"].empty() || !linux_part["gidMappings"].empty())
         return fail(Code::unsupported,
                     "config.json: user namespaces are not supported; remove linux.uidMappings");
-    if (!linux_part["timeOffsets"].empty())
-        return fail(Code::unsupported,
-                    "config.json: linux.timeOffsets is not supported; remove it");
-    if (!linux_part["intelRdt"].is_null())
-        return fail(Code::unsupported, "config.json: linux.intelRdt is not supported; remove it");
-    for (const char* key : {"apparmorProfile", "selinuxLabel"})
-        if (!config.at({"process", key}).as_string().empty())
+    for (const std::string_view path : kNotDone)
+        if (says_something(at_path(config, path)))
             return fail(Code::unsupported,
-                        fmt::format("config.json: process.{} is not supported; remove it", key));
+                        fmt::format("config.json: {} is not supported; remove it", path));
+    const std::string_view domain = linux_part["personality"]["domain"].as_string();
+    if (!domain.empty() && domain != "LINUX")
+        return fail(
+            Code::unsupported,
+            fmt::format("config.json: linux.personality.domain {} is not supported", domain));
     return {};
 }
 

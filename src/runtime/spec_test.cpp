@@ -51,6 +51,27 @@ TEST(Spec, ErrorsNameTheField) {
     EXPECT_EQ(error_of(with_process("")), "");
 }
 
+TEST(Spec, WhatItDoesNotDoIsRefusedByNameUnlessItSaysNothing) {
+    const std::pair<const char*, const char*> table[] = {
+        {R"("blockIO":{"weight":10})", "linux.resources.blockIO"},
+        {R"("hugepageLimits":[{"pageSize":"2MB","limit":0}])", "linux.resources.hugepageLimits"},
+        {R"("unified":{"memory.high":"1"})", "linux.resources.unified"},
+        {R"("cpu":{"realtimeRuntime":950000})", "linux.resources.cpu.realtimeRuntime"},
+        {R"("memory":{"disableOOMKiller":true})", "linux.resources.memory.disableOOMKiller"}};
+    for (const auto& [field, name] : table)
+        EXPECT_EQ(
+            error_of(with_process("", fmt::format(R"(,"linux":{{"resources":{{{}}}}})", field))),
+            fmt::format("config.json: {} is not supported; remove it", name));
+    EXPECT_THAT(error_of(with_process(R"(,"scheduler":{"policy":"SCHED_FIFO"})")),
+                HasSubstr("process.scheduler"));
+    EXPECT_EQ(error_of(with_process(
+                  R"(,"apparmorProfile":"","selinuxLabel":"")",
+                  R"(,"linux":{"personality":{"domain":"LINUX"},"mountLabel":"","resources":{
+        "blockIO":{"weight":0,"throttleReadBpsDevice":[]},"memory":{"disableOOMKiller":false},
+        "unified":null,"network":{}}})")),
+              "");
+}
+
 TEST(MountOptions, AreSortedIntoWhatTheKernelWants) {
     const auto bind = sort_mount_options({"rbind", "ro", "nosuid", "rslave"});
     EXPECT_TRUE(bind.bind && bind.recursive && bind.attr_recursive);
