@@ -12,7 +12,6 @@
 #include <optional>
 #include <thread>
 
-#include <libmnl/libmnl.h>
 #include <linux/magic.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
@@ -27,7 +26,7 @@ constexpr int dump_attempts = 20;
 constexpr int answer_timeout_ms =
     5000; // the kernel answers in the call itself; this only bounds a bug
 
-size_t align(size_t size) { return MNL_ALIGN(size); }
+size_t align(size_t size) { return NLMSG_ALIGN(size); }
 
 template <typename T>
 std::span<const std::byte> bytes_of(const T& value) {
