@@ -202,6 +202,22 @@ TEST(Container, SeccompForbidsWhatTheDefaultProfileForbids) {
     EXPECT_EQ(world.output(), "refused\nrefused\nmade\n");
 }
 
+TEST(Container, AFilterMustAllowWhatTheProgramNeedsAndNotWhatItsStartNeeds) {
+    World world;
+    Spec spec = world.shell("");
+    spec.process.args = {"true"};
+    spec.process.no_new_privileges = true;
+    spec.seccomp = linux::SeccompProfile{};
+    spec.seccomp->default_action = linux::SeccompAction::allow;
+    spec.seccomp->rules.push_back({{"chdir", "getcwd", "faccessat", "faccessat2", "close_range",
+                                    "sendmsg", "prctl", "capset"},
+                                   linux::SeccompAction::error,
+                                   1,
+                                   {}});
+    const ExitRecord end = world.run(spec);
+    EXPECT_EQ(end.exit_code, 0) << end.error;
+}
+
 TEST(Container, RunsAsItsUserWithItsGroupsAndOwnsItsOutput) {
     World world;
     Spec spec = world.shell(

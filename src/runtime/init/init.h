@@ -15,6 +15,7 @@ struct init {
     int proc;    // a procfs of our pid namespace that nobody else can reach; -1 until needed
     int listens; // CL_FD_START was there at birth
     int report;  // where errors go: control, or the connection that passed the barrier
+    const struct cl_op_credentials* filter; // its seccomp filter is loaded right before execve
 };
 
 // main.c

@@ -157,7 +157,8 @@ static void carry_out(struct init* init, const struct cl_op* op) {
 }
 
 int main(void) {
-    struct init init = {{NULL, 0, NULL}, -1, -1, fcntl(CL_FD_START, F_GETFD) >= 0, CL_FD_CONTROL};
+    struct init init = {{NULL, 0, NULL}, -1,  -1, fcntl(CL_FD_START, F_GETFD) >= 0,
+                        CL_FD_CONTROL,   NULL};
     shed_inheritance();
     load_plan(&init);
     receive_message(&init, CL_MSG_GO);

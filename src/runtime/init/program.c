@@ -95,7 +95,7 @@ static void set_user(struct init* init, const struct cl_op_credentials* op) {
 }
 
 // Without no_new_privs the filter needs CAP_SYS_ADMIN, so it is loaded before that goes; with it,
-// last.
+// as the last thing, so that it need allow nothing but execve of what we do ourselves.
 void do_credentials(struct init* init, const struct cl_op_credentials* op) {
     umask((mode_t)op->umask);
     give_stdio(init, op->uid);
@@ -116,7 +116,7 @@ void do_credentials(struct init* init, const struct cl_op_credentials* op) {
                 die(init, 1, errno, "raise ambient capability %d", number);
     if (op->no_new_privileges) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die(init, 1, errno, "set no_new_privs");
-        load_seccomp(init, op);
+        init->filter = op;
     }
 }
 
@@ -185,6 +185,7 @@ _Noreturn void do_exec(struct init* init, const struct cl_op_exec* op) {
         refuse(init, program, errno);
     if (syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */) != 0)
         die(init, 1, errno, "close descriptors");
+    if (init->filter != NULL) load_seccomp(init, init->filter);
     execve(program, argv, env);
     refuse(init, argv[0], errno);
 }
