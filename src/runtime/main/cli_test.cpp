@@ -125,6 +125,7 @@ TEST_F(Cli, RunGivesOutputAndExitStatusAndLeavesNothing) {
 TEST_F(Cli, TheLifeOfAContainer) {
     bundle(quiet("sleep 100"));
     const std::string pid_file = world_.folder() + "/pid";
+    ASSERT_TRUE(io::append_file(pid_file + ".new", "1234567890")); // of one that was killed
     ASSERT_EQ(spawn_and_wait({"create", "-b", world_.folder(), "--pid-file", pid_file, id_}), 0);
     EXPECT_EQ(status(), "created");
     EXPECT_EQ(
@@ -136,6 +137,7 @@ TEST_F(Cli, TheLifeOfAContainer) {
     EXPECT_NE(call({"start", id_}).exit_status.code, 0);
     const Json state = codec::parse_json(call({"state", id_}).out).value();
     EXPECT_EQ(io::read_file(pid_file).value(), std::to_string(state["pid"].as_int()));
+    EXPECT_FALSE(io::exists(pid_file + ".new"));
     EXPECT_EQ(state["bundle"].as_string(), world_.folder());
 
     EXPECT_THAT(call({"delete", id_}).err,

@@ -145,7 +145,7 @@ Result<Made> make_container(const Request& request, const StateFolder& folder,
     state.process = identity ? *identity : linux::ProcessIdentity{launched->pid, 0};
     TRY(folder.save(state));
     if (!request.pid_file.empty())
-        TRY(io::write_file_atomic(request.pid_file, fmt::format("{}", launched->pid)));
+        TRY(replace_file(request.pid_file, fmt::format("{}", launched->pid), 0644));
     undo.disarm();
     return Made{std::move(*launched), 0, {}};
 }

@@ -96,7 +96,7 @@ Result<int> command_exec(const Global& global, const Words& argv) {
         return launched.error().exit_code;
     }
     if (arguments.has("pid-file"))
-        TRY(io::write_file_atomic(arguments.get("pid-file"), fmt::format("{}", launched->pid)));
+        TRY(replace_file(arguments.get("pid-file"), fmt::format("{}", launched->pid), 0644));
     if (detach) return 0;
     return stay_with(launched->pid, std::move(launched->terminal));
 }

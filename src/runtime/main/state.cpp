@@ -12,19 +12,15 @@
 #include "cloudlet/linux/cgroup.h"
 
 namespace cloudlet::runtime {
-namespace {
 
-// The state lives in /run and dies with the boot, so it is renamed into place but not synced.
-Result<> replace_file(const std::string& path, std::string_view bytes) {
+Result<> replace_file(const std::string& path, std::string_view bytes, unsigned mode) {
     const std::string fresh = path + ".new";
-    const io::UniqueFd file = TRY(io::open_file(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    const io::UniqueFd file = TRY(io::open_file(fresh, O_WRONLY | O_CREAT | O_TRUNC, mode));
     TRY(io::write_all(file.get(), bytes));
     if (::rename(fresh.c_str(), path.c_str()) != 0)
         return fail_errno(fmt::format("write {}", path));
     return {};
 }
-
-} // namespace
 
 std::string_view name_of(Status status) {
     switch (status) {
@@ -81,7 +77,7 @@ Result<> StateFolder::save(const ContainerState& state) const {
     json.set("id", state.id).set("bundle", state.bundle).set("rootfs", state.root_path);
     json.set("cgroup", state.cgroup_path).set("created", state.created);
     json.set("pid", state.process.pid).set("startTime", state.process.start_time);
-    return replace_file(path() + "/state.json", json.dump());
+    return replace_file(path() + "/state.json", json.dump(), 0600);
 }
 
 Result<ContainerState> StateFolder::load() const {

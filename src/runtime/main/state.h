@@ -47,6 +47,10 @@ private:
     std::string id_;
 };
 
+/// A reader sees the old file or the new one. Not synced: what it says dies with the boot. What a
+/// killed call left, the next one for the same path replaces.
+Result<> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
+
 /// Letters, digits and "_+-.", not starting with a dot, at most 255. Error: Code::invalid.
 Result<> check_id(const std::string& id);
 Result<std::vector<std::string>> list_ids(const std::string& root);
