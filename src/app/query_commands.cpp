@@ -55,6 +55,11 @@ std::string short_id(const Json& image) {
     return std::string(id.substr(colon == std::string_view::npos ? 0 : colon + 1, 12));
 }
 
+/// Images need not say when they were made; those that do not have the epoch.
+std::string created_of(const Json& time) {
+    return time.as_string().starts_with("1970-01-01") ? "N/A" : age_of(time) + " ago";
+}
+
 void print_images(const Json& answer) {
     std::vector<std::vector<std::string>> rows = {{"IMAGE", "ID", "SIZE", "CREATED"}};
     for (const auto& image : answer["images"].items()) {
@@ -63,7 +68,7 @@ void print_images(const Json& answer) {
         if (names.empty()) names.emplace_back("<none>");
         for (const auto& name : names)
             rows.push_back({name, short_id(image), format_size(image["size"].as_int()),
-                            age_of(image["created"]) + " ago"});
+                            created_of(image["created"])});
     }
     fmt::print("{}", format_table(rows));
 }

@@ -79,7 +79,9 @@ Result<std::string> Puller::fetch_manifest(const std::string& reference, std::st
     options.max_body = limits_.manifest_bytes;
     net::Request request;
     request.headers.add("Accept", accepted);
-    auto response = TRY(net::http_request(options, url, request));
+    auto response = TRY(with_context(net::http_request(options, url, request),
+                                     "the registry cannot be reached; start it, or bring the "
+                                     "image as a file with cloudlet image load"));
     if (response.status != 200) return refused(response.status, url);
     const std::string& body = response.shared_body ? *response.shared_body : response.body;
     digest = "sha256:" + codec::sha256_hex(body);

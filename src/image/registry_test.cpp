@@ -208,7 +208,10 @@ TEST(Pull, GoesNowhereElse) {
     EXPECT_EQ(world.store->pull("nginx").error().code, Code::unsupported);
     EXPECT_EQ(world.store->pull("registry.example.com/x").error().code, Code::unsupported);
     EXPECT_EQ(world.store->pull("127.evil.example.com/x").error().code, Code::unsupported);
-    EXPECT_EQ(world.store->pull("localhost:1/x").error().code, Code::unavailable);
+    const Error absent = world.store->pull("localhost:1/x").error();
+    EXPECT_EQ(absent.code, Code::unavailable);
+    EXPECT_NE(absent.to_string().find("cloudlet image load"), std::string::npos)
+        << absent.to_string();
     EXPECT_EQ(world.store->pull("NOT A NAME").error().code, Code::invalid);
 }
 

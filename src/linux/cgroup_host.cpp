@@ -112,8 +112,12 @@ Result<> make_folders(const CgroupHierarchy& hierarchy, const std::string& path,
         if (hierarchy.unified) enable_controllers(folder);
         folder.append("/").append(part);
         if (::mkdir(folder.c_str(), 0755) != 0) {
-            if (errno == EEXIST) continue;
-            return fail_errno(fmt::format("make cgroup {}", folder));
+            const int error = errno;
+            if (error == EEXIST) continue;
+            const char* hint = error == ENOMEM ? ": the memory limit of the group above leaves no "
+                                                 "room for it; set a larger one"
+                                               : "";
+            return fail_errno(fmt::format("make cgroup {}{}", folder, hint), error);
         }
         made.push_back(folder);
         if (hierarchy.has("cpuset") && !hierarchy.unified) TRY(inherit_cpuset(folder));
