@@ -65,10 +65,13 @@ struct WorkQueue::State {
             if (stopping) return false;
             release_due_locked();
             if (!ready.empty()) break;
-            if (delayed.empty())
+            if (delayed.empty()) {
                 changed.wait(lock);
-            else
-                changed.wait_until(lock, delayed.begin()->first);
+            } else {
+                // A copy: wait_until() reads it again when another worker may have taken the key.
+                const auto earliest = delayed.begin()->first;
+                changed.wait_until(lock, earliest);
+            }
         }
         key = std::move(ready.front());
         ready.pop_front();

@@ -44,6 +44,19 @@ TEST(WorkQueue, WorksAKeyOnceHoweverOftenItWasAdded) {
     EXPECT_THAT(calls.keys, testing::ElementsAre(ObjectKey{"ns", "a"}, ObjectKey{"ns", "b"}));
 }
 
+TEST(WorkQueue, LetsManyWorkersWaitForOneDelayThatOnlyOneOfThemEnds) {
+    constexpr size_t enough = 3000;
+    Calls calls;
+    WorkQueue queue({.name = "test", .workers = 4}, [&](const ObjectKey& key) -> Result<Outcome> {
+        calls.note(key);
+        return Outcome{.requeue_after = std::chrono::microseconds(100)};
+    });
+    queue.start();
+    for (const char* name : {"a", "b", "c"}) queue.add({"ns", name});
+    EXPECT_TRUE(calls.wait_for(enough));
+    queue.stop();
+}
+
 TEST(WorkQueue, WorksAKeyAgainThatWasAddedWhileWorkedButNeverTwiceAtOnce) {
     Calls calls;
     std::atomic<int> inside = 0, most = 0;
