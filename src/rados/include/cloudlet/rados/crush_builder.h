@@ -16,7 +16,7 @@
 namespace cloudlet::rados {
 
 /// A bucket of these items without an id. A uniform bucket takes the first weight for all.
-/// Error: Code::invalid when the weights' sum leaves 32 bits, or a tree has more than 128 items.
+/// Error: Code::invalid when the weights' sum leaves 32 bits, or a tree has more than 64 items.
 Result<CrushBucket> make_bucket(BucketAlg alg, uint16_t type, std::span<const int32_t> items,
                                 std::span<const uint32_t> weights, uint8_t straw_calc_version);
 

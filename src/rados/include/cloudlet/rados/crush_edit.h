@@ -36,22 +36,16 @@ Result<void> update_item(CrushMap& map, int32_t item, std::string_view name, uin
 /// id.
 Result<int32_t> insert_bucket(CrushMap& map, std::string_view name, std::string_view type,
                               const CrushLocation& location);
-/// Moves a bucket with everything below it.
-Result<void> move_bucket(CrushMap& map, std::string_view name, const CrushLocation& location);
-/// Exchanges contents and weights of two buckets, not their names.
-Result<void> swap_buckets(CrushMap& map, std::string_view one, std::string_view other);
-/// Adds a second place for an item that keeps its first (crushtool's link).
-Result<void> link_item(CrushMap& map, std::string_view name, const CrushLocation& location);
-
+/// Moves a bucket with everything below it, or a device; its weight stays.
+Result<void> move_item(CrushMap& map, std::string_view name, const CrushLocation& location);
 /// Removes an item everywhere, with its name and class. Error: Code::conflict for a bucket that
 /// holds items or that a rule takes.
 Result<void> remove_item(CrushMap& map, int32_t item);
-/// Takes it out of the places below `ancestor` only.
-Result<void> unlink_item(CrushMap& map, int32_t item, int32_t ancestor);
-/// Removes a bucket and all buckets below it; devices stay, homeless.
+/// Removes a bucket and all buckets below it; devices stay, homeless. Error: Code::conflict when a
+/// rule takes one of them.
 Result<void> remove_subtree(CrushMap& map, int32_t root);
 
-/// Weighs a device anew, wherever it stands. For a bucket: all devices below get the weight.
+/// Weighs an item anew, wherever it stands.
 Result<void> reweight_item(CrushMap& map, int32_t item, uint32_t weight);
 /// Every bucket's weight becomes the sum of what is below it, bottom up (`crushtool --reweight`).
 Result<void> reweight_all(CrushMap& map);

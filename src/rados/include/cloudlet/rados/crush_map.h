@@ -26,7 +26,6 @@ inline constexpr int32_t crush_item_none = 0x7fffffff;  // a hole in an indep re
 inline constexpr int32_t crush_item_undef = 0x7ffffffe; // not chosen yet; never in a result
 inline constexpr uint32_t crush_weight_one = 0x10000;
 inline constexpr int64_t crush_default_choose_args = -1; // the set for pools without their own
-inline constexpr int32_t crush_max_depth = 10;           // levels that a walk may descend
 
 enum class BucketAlg : uint8_t { uniform = 1, list = 2, tree = 3, straw = 4, straw2 = 5 };
 std::string_view name_of(BucketAlg alg); // "straw2"
@@ -103,8 +102,8 @@ struct CrushTunables {
     bool operator==(const CrushTunables&) const = default;
 
     /// "legacy" (= "argonaut"), "bobtail", "firefly", "hammer", "jewel" (= "optimal", "default").
-    /// A profile sets the six tunables of a walk; `base` keeps straw_calc_version where the profile
-    /// does not name one, as Ceph does.
+    /// A profile sets the six tunables of a walk and the allowed algorithms; of straw_calc_version only
+    /// "legacy" (0), "optimal" and "default" (1) speak, the others leave what `base` has.
     static std::optional<CrushTunables> profile(std::string_view name, const CrushTunables& base);
     static std::optional<CrushTunables> profile(std::string_view name);
     /// The name of the profile whose walk these are ("jewel"), or "unknown".

@@ -1,0 +1,22 @@
+#pragma once
+// Random maps for tests: what an operator might draw, and what only a test would.
+
+#include <cstdint>
+#include <vector>
+
+#include "cloudlet/base/random.h"
+#include "cloudlet/rados/crush_map.h"
+
+namespace cloudlet::rados {
+
+/// A map of one root: one to four levels, any of the five algorithms, weights from 0.00001 up and
+/// sometimes 0, rules of all steps, any tunables, device classes with shadow trees, choose_args.
+CrushMap random_crush_map(Random& random);
+
+/// Reweights, one for each device: most are in, some out, some between.
+std::vector<uint32_t> random_reweights(Random& random, const CrushMap& map);
+
+/// CLOUDLET_SEEDS of the environment, else `fallback`: how much a test of random seeds does.
+uint64_t seeds_to_run(uint64_t fallback);
+
+} // namespace cloudlet::rados

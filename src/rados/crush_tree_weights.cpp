@@ -1,0 +1,94 @@
+#include "crush_tree_weights.h"
+
+#include <fmt/format.h>
+
+#include "cloudlet/rados/crush_builder.h"
+
+namespace cloudlet::rados {
+
+namespace {
+
+// The weight sets of one bucket, in all sets of choose_args.
+template <typename Change>
+void for_each_arg(CrushMap& map, int32_t bucket, Change change) {
+    for (auto& [pool, args] : map.choose_args) {
+        if (auto found = args.find(bucket); found != args.end()) change(found->second);
+    }
+}
+
+Result<CrushBucket*> find_bucket(CrushMap& map, int32_t id) {
+    if (CrushBucket* bucket = map.bucket(id)) return bucket;
+    return fail(Code::not_found, fmt::format("there is no bucket {}", id));
+}
+
+} // namespace
+
+Result<void> weigh_in(CrushMap& map, int32_t id, int32_t item, uint32_t weight) {
+    CrushBucket* bucket = TRY(find_bucket(map, id));
+    TRY(set_item_weight(*bucket, item, weight, map.tunables.straw_calc_version));
+    size_t index = *bucket->find(item);
+    for_each_arg(map, id, [&](CrushChooseArg& arg) {
+        for (auto& weights : arg.weight_sets) weights[index] = weight;
+    });
+    TRY(weigh_everywhere(map, id, bucket->weight));
+    return {};
+}
+
+Result<size_t> weigh_everywhere(CrushMap& map, int32_t item, uint32_t weight) {
+    size_t places = 0;
+    for (size_t slot = 0; slot < map.buckets.size(); ++slot) {
+        if (!map.buckets[slot] || !map.buckets[slot]->find(item)) continue;
+        TRY(weigh_in(map, map.buckets[slot]->id, item, weight));
+        ++places;
+    }
+    return places;
+}
+
+Result<void> attach(CrushMap& map, int32_t id, int32_t item) {
+    CrushBucket* bucket = TRY(find_bucket(map, id));
+    // A uniform bucket takes no other weight than its own; the caller's weigh_in() follows.
+    uint32_t weight = bucket->alg == BucketAlg::uniform ? bucket->uniform_weight : 0;
+    TRY(append_item(*bucket, item, weight, map.tunables.straw_calc_version));
+    for_each_arg(map, id, [&](CrushChooseArg& arg) {
+        for (auto& weights : arg.weight_sets) weights.push_back(weight);
+        if (!arg.ids.empty()) arg.ids.push_back(item);
+    });
+    return {};
+}
+
+Result<void> detach(CrushMap& map, int32_t id, int32_t item) {
+    CrushBucket* bucket = TRY(find_bucket(map, id));
+    auto index = bucket->find(item);
+    if (!index) {
+        return fail(Code::not_found,
+                    fmt::format("{} is not in {}", map.item_name(item), map.item_name(id)));
+    }
+    size_t before = bucket->items.size();
+    TRY(erase_item(*bucket, item, map.tunables.straw_calc_version));
+    // A tree keeps a hole where the item was, and loses holes at its end.
+    bool keeps_hole = bucket->alg == BucketAlg::tree;
+    for_each_arg(map, id, [&](CrushChooseArg& arg) {
+        auto cut = [&](auto& values) {
+            if (values.size() != before) return;
+            if (keeps_hole) {
+                values.resize(bucket->items.size());
+            } else {
+                values.erase(values.begin() + static_cast<std::ptrdiff_t>(*index));
+            }
+        };
+        for (auto& weights : arg.weight_sets) cut(weights);
+        cut(arg.ids);
+    });
+    TRY(weigh_everywhere(map, id, bucket->weight));
+    return {};
+}
+
+void drop_bucket(CrushMap& map, int32_t id) {
+    if (map.bucket(id)) map.buckets[static_cast<size_t>(-1 - id)].reset();
+    map.item_names.erase(id);
+    map.item_classes.erase(id);
+    map.class_buckets.erase(id);
+    for (auto& [pool, args] : map.choose_args) args.erase(id);
+}
+
+} // namespace cloudlet::rados

@@ -1,0 +1,24 @@
+#pragma once
+// The parts that every change to a map is made of. Each keeps ancestors and weight sets in step and
+// leaves the shadow trees to rebuild_shadow_trees().
+
+#include <cstdint>
+
+#include "cloudlet/base/result.h"
+#include "cloudlet/rados/crush_map.h"
+
+namespace cloudlet::rados {
+
+/// Weighs an item in one bucket, and that bucket wherever it stands, up to the roots.
+Result<void> weigh_in(CrushMap& map, int32_t bucket, int32_t item, uint32_t weight);
+/// Weighs an item in every bucket that holds it. Gives how many do.
+Result<size_t> weigh_everywhere(CrushMap& map, int32_t item, uint32_t weight);
+
+/// Appends an item of weight 0.
+Result<void> attach(CrushMap& map, int32_t bucket, int32_t item);
+Result<void> detach(CrushMap& map, int32_t bucket, int32_t item);
+
+/// Forgets a bucket, its choose_args and its name. Whoever holds it must be dealt with before.
+void drop_bucket(CrushMap& map, int32_t id);
+
+} // namespace cloudlet::rados
