@@ -10,7 +10,9 @@
 
 #include "cloudlet/base/random.h"
 #include "cloudlet/io/process.h"
+#include "cloudlet/rados/crush_builder.h"
 #include "cloudlet/rados/crush_codec.h"
+#include "cloudlet/rados/crush_edit.h"
 #include "cloudlet/rados/crush_mapper.h"
 #include "crush_random_map.h"
 
@@ -86,10 +88,14 @@ Case random_case(uint64_t seed) {
                  .result_max = static_cast<int32_t>(1 + random.below(7)),
                  .first_x = static_cast<uint32_t>(random.below(1u << 30))};
     made.reweights = random_reweights(random, made.map);
-    // crushtool takes a device that no bucket holds for out.
+    // crushtool takes a device that no bucket holds for out, and prints nothing when all are out.
+    bool any = false;
     for (int32_t device = 0; device < made.map.max_devices; ++device) {
+        uint32_t& weight = made.reweights[static_cast<size_t>(device)];
         bool present = made.map.parent_of(device).has_value();
-        if (!present) made.reweights[static_cast<size_t>(device)] = 0;
+        if (present && !any) weight |= 1;
+        if (!present) weight = 0;
+        any = any || present;
     }
     return made;
 }
@@ -138,6 +144,88 @@ TEST_F(CrushDifferential, maps_as_crushtool_does) {
             done += inputs.size();
         }
     }
+}
+
+// Runs `check` on random maps, with the seed at hand when it fails.
+template <typename Check>
+void for_random_maps(uint64_t count, Check check) {
+    uint64_t seed = std::random_device{}();
+    if (const char* given = std::getenv("CLOUDLET_SEED")) seed = std::strtoull(given, nullptr, 10);
+    for (uint64_t i = 0; i < count && !testing::Test::HasFailure(); ++i, ++seed) {
+        SCOPED_TRACE(fmt::format("CLOUDLET_SEED={}", seed));
+        Random random(seed);
+        check(random, random_crush_map(random));
+    }
+}
+
+constexpr uint64_t maps_to_rewrite = 60;
+
+int32_t last_device(const CrushMap& map) {
+    int32_t last = -1;
+    for (const auto& bucket : map.buckets) {
+        if (!bucket) continue;
+        for (int32_t item : bucket->items) last = std::max(last, item);
+    }
+    return last;
+}
+
+TEST_F(CrushDifferential, writes_what_crushtool_writes) {
+    for_random_maps(maps_to_rewrite, [&](Random&, CrushMap map) {
+        map.max_devices = last_device(map) + 1; // crushtool counts anew
+        write("map", encode_crush_map(map));
+        crushtool({"-i", path("map"), "--set-choose-total-tries",
+                   std::to_string(map.tunables.choose_total_tries), "-o", path("again")});
+        EXPECT_EQ(read("again"), read("map"));
+    });
+}
+
+TEST_F(CrushDifferential, makes_the_shadow_trees_that_crushtool_makes) {
+    for_random_maps(maps_to_rewrite, [&](Random& random, CrushMap map) {
+        // The copies of a uniform bucket's children may differ in weight, which crushtool refuses;
+        // and a tree that it lets grow holds old memory in some nodes.
+        for (const auto& bucket : map.buckets) {
+            if (!bucket) continue;
+            if (bucket->alg == BucketAlg::uniform || bucket->alg == BucketAlg::tree) return;
+        }
+        map.max_devices = last_device(map) + 1;
+        for (int32_t device = 0; device < map.max_devices; ++device) {
+            if (!random.chance(0.8)) continue;
+            map.item_classes[device] = class_id_for(map, random.chance(0.5) ? "nvme" : "ssd");
+        }
+        write("map", encode_crush_map(map));
+        crushtool({"-i", path("map"), "--rebuild-class-roots", "-o", path("again")});
+        auto theirs = decode_crush_map(read("again"));
+        ASSERT_TRUE(theirs) << theirs.error().to_string();
+        ASSERT_TRUE(rebuild_shadow_trees(map));
+        EXPECT_EQ(encode_crush_map(*theirs), encode_crush_map(map));
+    });
+}
+
+TEST_F(CrushDifferential, builds_buckets_as_crushtool_compiles_them) {
+    for_random_maps(maps_to_rewrite, [&](Random&, CrushMap map) {
+        // Buckets are the point here; not all that a binary map may hold compiles again.
+        map.rules.clear();
+        map.rule_names.clear();
+        map.choose_args.clear();
+        write("map", encode_crush_map(map));
+        crushtool({"-d", path("map"), "-o", path("text")});
+        crushtool({"-c", path("text"), "--enable-unsafe-tunables", "-o", path("compiled")});
+        auto compiled = decode_crush_map(read("compiled"));
+        ASSERT_TRUE(compiled) << compiled.error().to_string();
+        EXPECT_EQ(encode_crush_map(*compiled), read("compiled"));
+        for (const auto& bucket : compiled->buckets) {
+            if (!bucket) continue;
+            std::vector<uint32_t> weights;
+            for (size_t i = 0; i < bucket->items.size(); ++i) {
+                weights.push_back(bucket->item_weight(i));
+            }
+            auto ours = make_bucket(bucket->alg, bucket->type, bucket->items, weights,
+                                    compiled->tunables.straw_calc_version);
+            ASSERT_TRUE(ours) << ours.error().to_string();
+            ours->id = bucket->id;
+            EXPECT_EQ(*ours, *bucket) << name_of(bucket->alg) << " " << bucket->id;
+        }
+    });
 }
 
 } // namespace

@@ -22,7 +22,7 @@ uint32_t random_weight(Random& random) {
     case 1: return 1; // 0.00001
     case 2: return static_cast<uint32_t>(1 + random.below(100));
     case 3: return crush_weight_one;
-    case 4: return static_cast<uint32_t>(random.below(200 * crush_weight_one));
+    case 4: return static_cast<uint32_t>(random.below(90 * crush_weight_one));
     default: return static_cast<uint32_t>(random.below(2 * crush_weight_one));
     }
 }
@@ -71,7 +71,9 @@ private:
     }
 
     void add_level(uint16_t type, size_t levels) {
-        map_.type_names[type] = fmt::format("type{}", type);
+        // Not "type1": crushtool's parser takes that for a definition of type 1.
+        constexpr std::array<std::string_view, 5> names = {"osd", "host", "rack", "row", "root"};
+        map_.type_names[type] = names[type];
         std::vector<int32_t> above;
         std::vector<uint32_t> above_weights;
         size_t most = 1 + random_.below(12);
@@ -82,8 +84,10 @@ private:
             if (alg == BucketAlg::tree && count > 64) alg = BucketAlg::straw2;
             std::vector<uint32_t> weights(weights_.begin() + static_cast<ptrdiff_t>(first),
                                           weights_.begin() + static_cast<ptrdiff_t>(first + count));
-            // Ceph reads past the end of a tree whose weights are all 0.
-            if (alg == BucketAlg::tree && weights[0] == 0) weights[0] = 7;
+            // Ceph reads past the end of a tree whose weights are all 0, and compiles no such
+            // uniform.
+            bool needs_weight = alg == BucketAlg::tree || alg == BucketAlg::uniform;
+            if (needs_weight && weights[0] < 100) weights[0] = 100;
             auto bucket = make_bucket(alg, type, std::span(level_).subspan(first, count), weights,
                                       map_.tunables.straw_calc_version);
             check(bucket.has_value(), "a random bucket is refused");

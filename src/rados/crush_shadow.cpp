@@ -90,6 +90,8 @@ private:
                     weights.push_back(items[i] >= 0 ? found->second.weight_sets[set][origins[i]]
                                                     : sum_of(pool, items[i], set));
                 }
+                // Ceph keeps the sum of the last position alone; the others' parents see 0.
+                sums.assign(set, 0);
                 sums.push_back(std::accumulate(weights.begin(), weights.end(), uint32_t{0}));
             }
             args[shadow] = std::move(arg);
