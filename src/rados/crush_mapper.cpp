@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cloudlet/rados/crush_codec.h"
+#include "crush_ahead.h"
 #include "crush_walk.h"
 
 namespace cloudlet::rados {
@@ -46,6 +47,15 @@ void CrushWorkspace::State::fit(const CrushLayout& new_layout, size_t result_max
     }
 }
 
+void CrushWorkspace::State::learn() {
+    walks += draw_lanes;
+    if (walks < 1024) return;
+    bool few = misses * 50 < walks, many = misses * 5 > walks;
+    if (many && ahead < DrawMemo::attempts / 2) ++ahead;
+    if (few && ahead > 0) --ahead;
+    walks = misses = 0;
+}
+
 void CrushResults::resize(size_t count, size_t width) {
     width_ = width;
     items_.resize(count * width);
@@ -85,12 +95,27 @@ std::span<const int32_t> CrushMapper::map(CrushWorkspace& work, const CrushQuery
 void CrushMapper::map_many(CrushWorkspace& work, const CrushQuery& query,
                            std::span<const uint32_t> inputs, CrushResults& results) const {
     CrushQuery sane = clamped(query);
-    results.resize(inputs.size(), static_cast<size_t>(sane.result_max));
-    for (size_t i = 0; i < inputs.size(); ++i) {
-        auto items = map(work, sane, inputs[i]);
-        std::copy(items.begin(), items.end(),
-                  results.items_.begin() + static_cast<std::ptrdiff_t>(i * results.width_));
-        results.sizes_[i] = static_cast<uint16_t>(items.size());
+    auto width = static_cast<size_t>(sane.result_max);
+    results.resize(inputs.size(), width);
+    const CrushRule* rule = find_rule(*layout_, query.rule);
+    if (!rule) {
+        std::fill(results.sizes_.begin(), results.sizes_.end(), uint16_t{0});
+        return;
+    }
+    auto& state = work.state();
+    state.fit(*layout_, width);
+    DrawAhead ahead(*layout_, sane, *rule, state);
+    for (size_t first = 0; first < inputs.size(); first += draw_lanes) {
+        size_t count = std::min(draw_lanes, inputs.size() - first);
+        alignas(64) uint32_t x[draw_lanes];
+        for (size_t i = 0; i < draw_lanes; ++i) x[i] = inputs[first + std::min(i, count - 1)];
+        ahead.draw(x);
+        for (size_t i = 0; i < count; ++i) {
+            auto items = CrushWalk(*layout_, sane, state, x[i], &state.memos[i]).run(*rule);
+            std::copy(items.begin(), items.end(), &results.items_[(first + i) * width]);
+            results.sizes_[first + i] = static_cast<uint16_t>(items.size());
+        }
+        state.learn();
     }
 }
 

@@ -325,6 +325,7 @@ int32_t CrushWalk::draw(const PreparedBucket& bucket, uint32_t r, uint32_t posit
     }
     if (memo_) {
         if (const int32_t* item = memo_->find(memo, bucket.id, x_, r)) return *item;
+        work_.misses += memo.depth == 0;
     }
     if (args_) {
         const PreparedArgs& args = (*args_)[static_cast<size_t>(-1 - bucket.id)];

@@ -32,6 +32,7 @@ public:
         entries_[index(key, r)] = {bucket, x, r, item};
     }
     void clear() { entries_.fill({}); }
+    static constexpr uint32_t depths = 8, attempts = 16; // more are not kept
 
 private:
     struct Entry {
@@ -40,7 +41,6 @@ private:
         uint32_t r = 0;
         int32_t item = 0;
     };
-    static constexpr size_t depths = 8, attempts = 16;
     static size_t index(const MemoKey& key, uint32_t r) {
         return (key.depth % depths) * attempts + (r + key.salt) % attempts;
     }
@@ -67,7 +67,11 @@ struct CrushWorkspace::State {
     std::unique_ptr<uint32_t[], Aligned> keys; // scratch of the draws
     size_t keys_size = 0;
     std::vector<DrawMemo> memos; // one for each lane of map_many()
-    uint32_t ahead = 0;          // attempts worth drawing ahead, learnt from batch to batch
+    // Attempts beyond the wanted ones that are worth drawing ahead, learnt from how many walks miss
+    // one at the start of a step.
+    uint32_t ahead = 0;
+    uint32_t misses = 0, walks = 0;
+    void learn();
 
     /// Makes room for a layout and a result size.
     void fit(const CrushLayout& layout, size_t result_max);
