@@ -14,7 +14,7 @@ constexpr uint32_t max_levels = 8;
 DrawAhead::DrawAhead(const CrushLayout& layout, const CrushQuery& query, const CrushRule& rule,
                      CrushWorkspace::State& work)
     : layout_(layout), rule_(rule), work_(work),
-      result_max_(static_cast<uint32_t>(query.result_max)), kernels_(draw_kernels()),
+      result_max_(static_cast<uint32_t>(query.result_max)), draws_(layout, work),
       vary_r_(layout.tunables.chooseleaf_vary_r), stable_(layout.tunables.chooseleaf_stable) {
     work_.memos.resize(draw_lanes);
 }
@@ -75,7 +75,7 @@ uint32_t DrawAhead::leaf_attempt(const Choose& step, uint32_t number, uint32_t r
 }
 
 void DrawAhead::attempt(const Choose& step, Descent descent, uint32_t number, Lanes& reached) {
-    std::array<int32_t, draw_lanes> items;
+    LaneDraws::Items items;
     for (uint32_t level = 0; level < max_levels; ++level) {
         draw_level(descent, items);
         bool descends = false;
@@ -98,7 +98,7 @@ void DrawAhead::attempt(const Choose& step, Descent descent, uint32_t number, La
 }
 
 void DrawAhead::descend_to_device(Descent descent) {
-    std::array<int32_t, draw_lanes> items;
+    LaneDraws::Items items;
     for (uint32_t level = 0; level < max_levels; ++level) {
         bool any = std::any_of(descent.at.begin(), descent.at.end(), [](auto* at) { return at; });
         if (!any) return;
@@ -110,55 +110,13 @@ void DrawAhead::descend_to_device(Descent descent) {
     }
 }
 
-bool DrawAhead::is_drawable(const PreparedBucket* bucket) const {
-    return bucket && bucket->alg == BucketAlg::straw2 && bucket->view.count > 0 &&
-           bucket->view.count <= draw_side_by_side_limit;
-}
-
-void DrawAhead::draw_level(const Descent& descent, std::array<int32_t, draw_lanes>& items) {
-    items.fill(crush_item_undef);
-    if (!draw_same(descent, items)) draw_mixed(descent, items);
+void DrawAhead::draw_level(const Descent& descent, LaneDraws::Items& items) {
+    alignas(64) std::array<uint32_t, draw_lanes> r;
+    r.fill(descent.r);
+    draws_.draw(descent.at, x_, r.data(), items);
     for (size_t lane = 0; lane < draw_lanes; ++lane) {
         if (items[lane] == crush_item_undef) continue;
         work_.memos[lane].put(descent.memo, descent.at[lane]->id, x_[lane], descent.r, items[lane]);
-    }
-}
-
-bool DrawAhead::draw_same(const Descent& descent, std::array<int32_t, draw_lanes>& items) {
-    const PreparedBucket* bucket = descent.at[0];
-    bool same = std::all_of(descent.at.begin(), descent.at.end(),
-                            [bucket](const PreparedBucket* at) { return at == bucket; });
-    if (!same) return false;
-    if (!is_drawable(bucket)) return true;
-    alignas(64) uint32_t winners[draw_lanes];
-    kernels_.same(work_.draw_input(layout_), bucket->view, x_, descent.r, winners);
-    for (size_t lane = 0; lane < draw_lanes; ++lane) {
-        items[lane] = layout_.draw_items[winners[lane]];
-    }
-    return true;
-}
-
-void DrawAhead::draw_mixed(const Descent& descent, std::array<int32_t, draw_lanes>& items) {
-    MixedDraws draws;
-    draws.by_key = 1;
-    const Straw2View* any = nullptr;
-    for (const PreparedBucket* at : descent.at) {
-        if (is_drawable(at)) any = &at->view;
-    }
-    if (!any) return;
-    for (size_t lane = 0; lane < draw_lanes; ++lane) {
-        const PreparedBucket* at = descent.at[lane];
-        const Straw2View& view = is_drawable(at) ? at->view : *any;
-        draws.x[lane] = x_[lane];
-        draws.r[lane] = descent.r;
-        draws.first[lane] = view.first;
-        draws.count[lane] = view.count;
-        draws.by_key &= view.by_key;
-        draws.largest = std::max(draws.largest, view.count);
-    }
-    kernels_.mixed(work_.draw_input(layout_), draws);
-    for (size_t lane = 0; lane < draw_lanes; ++lane) {
-        if (is_drawable(descent.at[lane])) items[lane] = layout_.draw_items[draws.winner[lane]];
     }
 }
 

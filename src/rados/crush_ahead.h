@@ -6,8 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "crush_layout.h"
-#include "crush_work.h"
+#include "crush_lanes.h"
 
 namespace cloudlet::rados {
 
@@ -20,7 +19,7 @@ public:
     void draw(const uint32_t* x);
 
 private:
-    using Lanes = std::array<const PreparedBucket*, draw_lanes>; // nullptr: nothing to draw
+    using Lanes = LaneDraws::Buckets;
 
     struct Choose {
         bool firstn, leaf;
@@ -37,18 +36,15 @@ private:
     void choose(const Choose& step);
     void attempt(const Choose& step, Descent descent, uint32_t number, Lanes& reached);
     void descend_to_device(Descent descent);
-    /// Draws once in each lane; the items, or crush_item_undef where nothing was drawn.
-    void draw_level(const Descent& descent, std::array<int32_t, draw_lanes>& items);
-    bool draw_same(const Descent& descent, std::array<int32_t, draw_lanes>& items);
-    void draw_mixed(const Descent& descent, std::array<int32_t, draw_lanes>& items);
-    bool is_drawable(const PreparedBucket* bucket) const;
+    /// Draws once in each lane and notes what was drawn.
+    void draw_level(const Descent& descent, LaneDraws::Items& items);
     uint32_t leaf_attempt(const Choose& step, uint32_t number, uint32_t r) const;
 
     const CrushLayout& layout_;
     const CrushRule& rule_;
     CrushWorkspace::State& work_;
     const uint32_t result_max_;
-    const DrawKernels& kernels_;
+    const LaneDraws draws_;
     const uint32_t* x_ = nullptr;
     std::vector<Lanes> fronts_, next_;
     uint32_t vary_r_, stable_;

@@ -66,7 +66,7 @@ struct DrawKernels {
     /// One input, the items side by side.
     uint32_t (*one)(const DrawInput& in, const Straw2View& view, uint32_t x, uint32_t r);
     /// Sixteen inputs at one bucket, the inputs side by side.
-    void (*same)(const DrawInput& in, const Straw2View& view, const uint32_t* x, uint32_t r,
+    void (*same)(const DrawInput& in, const Straw2View& view, const uint32_t* x, const uint32_t* r,
                  uint32_t* winner);
     /// Sixteen inputs at their own buckets.
     void (*mixed)(const DrawInput& in, MixedDraws& draws);

@@ -168,9 +168,9 @@ inline __attribute__((always_inline)) void keep_best(const Logs& quotients, uint
     best.high = high < best.high ? high : best.high;
 }
 
-void draw_same(const DrawInput& in, const Straw2View& view, const uint32_t* x, uint32_t r,
+void draw_same(const DrawInput& in, const Straw2View& view, const uint32_t* x, const uint32_t* r,
                uint32_t* winner) {
-    Words xs = *(const WordsAt*)x, rs = Words{} + r;
+    Words xs = *(const WordsAt*)x, rs = *(const WordsAt*)r;
     if (view.by_key) {
         Words best = {}, at;
         for (uint32_t i = 0; i < view.count; ++i) {

@@ -42,6 +42,7 @@ void add_bucket(CrushLayout& layout, const CrushBucket& bucket) {
         layout.derived.insert(layout.derived.end(), bucket.derived.begin(), bucket.derived.end());
     }
     layout.derived.resize(layout.items.size());
+    layout.all_straw2 &= bucket.alg == BucketAlg::straw2;
     if (bucket.alg == BucketAlg::straw2) {
         prepared.view = add_view(layout, bucket.items, bucket.items, bucket.weights);
     }
@@ -79,6 +80,7 @@ CrushLayout lay_out(const CrushMap& map) {
     CrushLayout layout;
     layout.serial = next_serial.fetch_add(1);
     layout.max_devices = map.max_devices;
+    layout.kernels = &draw_kernels();
     layout.tunables = map.tunables;
     layout.rules = map.rules;
     layout.buckets.resize(map.buckets.size());

@@ -39,6 +39,8 @@ struct CrushLayout {
     std::vector<uint32_t> weights;       // parallel to items; list and straw
     std::vector<uint32_t> derived;       // parallel to items; list sums, straw lengths
     std::vector<uint32_t> nodes;         // of all trees
+    const DrawKernels* kernels = nullptr;
+    bool all_straw2 = true;
     Straw2Tables draws;
     std::vector<int32_t> draw_items; // what a straw2 winner stands for, parallel to draws.ids
     std::vector<Straw2View> views;   // of choose_args

@@ -4,6 +4,7 @@
 
 #include "cloudlet/rados/crush_codec.h"
 #include "crush_ahead.h"
+#include "crush_firstn_lanes.h"
 #include "crush_walk.h"
 
 namespace cloudlet::rados {
@@ -104,6 +105,17 @@ void CrushMapper::map_many(CrushWorkspace& work, const CrushQuery& query,
     }
     auto& state = work.state();
     state.fit(*layout_, width);
+    if (auto lanes = FirstnLanes::plan(*layout_, sane, *rule, state)) {
+        auto left = lanes->run(inputs, results.items_.data(), width);
+        std::fill(results.sizes_.begin(), results.sizes_.end(),
+                  static_cast<uint16_t>(lanes->width()));
+        for (uint32_t i : left) {
+            auto items = CrushWalk(*layout_, sane, state, inputs[i], nullptr).run(*rule);
+            std::copy(items.begin(), items.end(), results.items_.data() + i * width);
+            results.sizes_[i] = static_cast<uint16_t>(items.size());
+        }
+        return;
+    }
     DrawAhead ahead(*layout_, sane, *rule, state);
     for (size_t first = 0; first < inputs.size(); first += draw_lanes) {
         size_t count = std::min(draw_lanes, inputs.size() - first);

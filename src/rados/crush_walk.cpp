@@ -14,6 +14,51 @@ constexpr uint32_t walk_budget = 1 << 22;
 
 } // namespace
 
+WalkSettings::WalkSettings(const CrushTunables& tunables)
+    : tries(tunables.choose_total_tries +
+            1), // the tunable counts retries; a rule's step counts tries
+      local_retries(tunables.choose_local_tries),
+      local_fallback_retries(tunables.choose_local_fallback_tries),
+      vary_r(tunables.chooseleaf_vary_r), stable(tunables.chooseleaf_stable != 0),
+      descend_once(tunables.chooseleaf_descend_once != 0) {}
+
+void WalkSettings::set(const CrushStep& step) {
+    auto value = static_cast<uint32_t>(step.arg1);
+    bool positive = step.arg1 > 0, given = step.arg1 >= 0;
+    switch (step.op) {
+    case RuleOp::set_choose_tries:
+        if (positive) tries = value;
+        break;
+    case RuleOp::set_chooseleaf_tries:
+        if (positive) leaf_tries = value;
+        break;
+    case RuleOp::set_choose_local_tries:
+        if (given) local_retries = value;
+        break;
+    case RuleOp::set_choose_local_fallback_tries:
+        if (given) local_fallback_retries = value;
+        break;
+    case RuleOp::set_chooseleaf_vary_r:
+        if (given) vary_r = value;
+        break;
+    case RuleOp::set_chooseleaf_stable:
+        if (given) stable = value != 0;
+        break;
+    default: break;
+    }
+}
+
+uint32_t WalkSettings::firstn_leaf_tries() const {
+    if (leaf_tries) return leaf_tries;
+    return descend_once ? 1 : tries;
+}
+
+uint32_t WalkSettings::leaf_r(uint32_t r) const {
+    if (!vary_r) return 0;
+    // Shifts count modulo 32, as on the processors that Ceph runs on.
+    return static_cast<uint32_t>(static_cast<int32_t>(r) >> ((vary_r - 1) & 31));
+}
+
 CrushWalk::CrushWalk(const CrushLayout& layout, const CrushQuery& query,
                      CrushWorkspace::State& work, uint32_t x, DrawMemo* memo)
     : layout_(layout), query_(query), work_(work), x_(x),
@@ -24,15 +69,7 @@ CrushWalk::CrushWalk(const CrushLayout& layout, const CrushQuery& query,
 }
 
 std::span<const int32_t> CrushWalk::run(const CrushRule& rule) {
-    const CrushTunables& tunables = layout_.tunables;
-    Settings settings = {
-        // The tunable counts retries; a rule's step counts tries.
-        .tries = tunables.choose_total_tries + 1,
-        .local_retries = tunables.choose_local_tries,
-        .local_fallback_retries = tunables.choose_local_fallback_tries,
-        .vary_r = tunables.chooseleaf_vary_r,
-        .stable = tunables.chooseleaf_stable != 0,
-    };
+    Settings settings(layout_.tunables);
     for (const CrushStep& step : rule.steps) {
         switch (step.op) {
         case RuleOp::take: take(step.arg1); break;
@@ -43,36 +80,10 @@ std::span<const int32_t> CrushWalk::run(const CrushRule& rule) {
         case RuleOp::chooseleaf_indep:
             if (front_size_ > 0) choose(step, settings);
             break;
-        default: set(step, settings); break;
+        default: settings.set(step); break;
         }
     }
     return {work_.result.data(), result_size_};
-}
-
-void CrushWalk::set(const CrushStep& step, Settings& settings) const {
-    auto value = static_cast<uint32_t>(step.arg1);
-    bool positive = step.arg1 > 0, given = step.arg1 >= 0;
-    switch (step.op) {
-    case RuleOp::set_choose_tries:
-        if (positive) settings.tries = value;
-        break;
-    case RuleOp::set_chooseleaf_tries:
-        if (positive) settings.leaf_tries = value;
-        break;
-    case RuleOp::set_choose_local_tries:
-        if (given) settings.local_retries = value;
-        break;
-    case RuleOp::set_choose_local_fallback_tries:
-        if (given) settings.local_fallback_retries = value;
-        break;
-    case RuleOp::set_chooseleaf_vary_r:
-        if (given) settings.vary_r = value;
-        break;
-    case RuleOp::set_chooseleaf_stable:
-        if (given) settings.stable = value != 0;
-        break;
-    default: break;
-    }
 }
 
 void CrushWalk::take(int32_t item) {
@@ -134,9 +145,7 @@ uint32_t CrushWalk::choose_firstn(const CrushStep& step, const Settings& setting
         .position = 0,
         .taken = out,
         .leaves = leaf ? work_.leaves.data() + done : nullptr,
-        .leaf_tries = settings.leaf_tries                        ? settings.leaf_tries
-                      : layout_.tunables.chooseleaf_descend_once ? 1
-                                                                 : settings.tries,
+        .leaf_tries = settings.firstn_leaf_tries(),
         .memo = {0, done},
     };
     uint32_t room = result_max_ - done;
@@ -207,16 +216,11 @@ CrushWalk::Draw CrushWalk::draw_firstn(const Placement& placement, const Setting
 
 bool CrushWalk::place_leaf(const Placement& above, const Settings& settings, int32_t host,
                            uint32_t r, MemoKey memo) {
-    // Shifts count modulo 32, as the processors do that Ceph runs on.
-    uint32_t parent_r = 0;
-    if (settings.vary_r) {
-        parent_r = static_cast<uint32_t>(static_cast<int32_t>(r) >> ((settings.vary_r - 1) & 31));
-    }
     Placement leaf = {
         .start = layout_.bucket(host),
         .type = 0,
         .rep = settings.stable ? 0 : above.position,
-        .parent_r = parent_r,
+        .parent_r = settings.leaf_r(r),
         .tries = above.leaf_tries,
         .position = above.position,
         .taken = above.leaves,
@@ -340,8 +344,8 @@ int32_t CrushWalk::draw(const PreparedBucket& bucket, uint32_t r, uint32_t posit
 int32_t CrushWalk::draw_straw2(const PreparedBucket& bucket, const Straw2View& view, uint32_t r) {
     if (view.count == 0) return layout_.items[bucket.first]; // all weights are 0
     if (view.count == 1) return layout_.draw_items[view.first];
-    static const DrawKernels& kernels = draw_kernels();
-    return layout_.draw_items[kernels.one(work_.draw_input(layout_), view, x_, r)];
+    uint32_t winner = layout_.kernels->one(work_.draw_input(layout_), view, x_, r);
+    return layout_.draw_items[winner];
 }
 
 int32_t CrushWalk::draw_permuted(const PreparedBucket& bucket, uint32_t r) {

@@ -12,6 +12,23 @@
 
 namespace cloudlet::rados {
 
+/// How a walk tries: the map's tunables, as the `set_` steps of a rule change them.
+struct WalkSettings {
+    uint32_t tries;
+    uint32_t leaf_tries = 0; // 0: as chooseleaf_descend_once says
+    uint32_t local_retries;
+    uint32_t local_fallback_retries;
+    uint32_t vary_r;
+    bool stable;
+    bool descend_once;
+
+    explicit WalkSettings(const CrushTunables& tunables);
+    void set(const CrushStep& step); // a step that sets nothing changes nothing
+    uint32_t firstn_leaf_tries() const;
+    /// The attempt that a firstn chooseleaf starts with below a host that attempt r drew.
+    uint32_t leaf_r(uint32_t r) const;
+};
+
 class CrushWalk {
 public:
     CrushWalk(const CrushLayout& layout, const CrushQuery& query, CrushWorkspace::State& work,
@@ -21,15 +38,7 @@ public:
     std::span<const int32_t> run(const CrushRule& rule);
 
 private:
-    // What a rule's `set_` steps may change.
-    struct Settings {
-        uint32_t tries;
-        uint32_t leaf_tries = 0;
-        uint32_t local_retries;
-        uint32_t local_fallback_retries;
-        uint32_t vary_r;
-        bool stable;
-    };
+    using Settings = WalkSettings;
 
     // One placement: where it starts, what it must find, and what it must not find again.
     struct Placement {
@@ -46,7 +55,6 @@ private:
     };
     enum class Draw { placed, collided, rejected, hopeless, descend };
 
-    void set(const CrushStep& step, Settings& settings) const;
     void take(int32_t item);
     void choose(const CrushStep& step, const Settings& settings);
     void emit();

@@ -21,7 +21,7 @@ struct MemoKey {
 
 /// Draws of one input that were made ahead of its walk. Each entry names the draw, so a stale or
 /// missing one costs time and nothing else.
-class DrawMemo {
+class alignas(64) DrawMemo {
 public:
     const int32_t* find(const MemoKey& key, int32_t bucket, uint32_t x, uint32_t r) const {
         const Entry& entry = entries_[index(key, r)];
@@ -45,6 +45,9 @@ private:
         return (key.depth % depths) * attempts + (r + key.salt) % attempts;
     }
     std::array<Entry, depths * attempts> entries_;
+    // Memos lie side by side and are read in turn: an odd number of cache lines each, or their equal
+    // entries would push each other out.
+    std::array<char, 64> odd_ = {};
 };
 
 /// The permutation of one bucket's items for one x, as far as it was needed.
