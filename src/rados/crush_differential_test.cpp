@@ -1,56 +1,18 @@
 // Every mapping of random maps must equal that of Ceph's crushtool (Debian's ceph-base).
 #include <charconv>
-#include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
-#include <random>
 
-#include <unistd.h>
-
-#include "cloudlet/base/random.h"
-#include "cloudlet/io/process.h"
 #include "cloudlet/rados/crush_builder.h"
-#include "cloudlet/rados/crush_codec.h"
 #include "cloudlet/rados/crush_edit.h"
 #include "cloudlet/rados/crush_mapper.h"
-#include "crush_random_map.h"
+#include "crush_oracle.h"
 
 namespace cloudlet::rados {
 namespace {
 
 using Mapping = std::vector<int32_t>;
 
-class CrushDifferential : public testing::Test {
-protected:
-    CrushDifferential() {
-        std::string pattern = testing::TempDir() + "crush.XXXXXX";
-        folder_ = mkdtemp(pattern.data());
-    }
-    ~CrushDifferential() override { std::filesystem::remove_all(folder_); }
-
-    std::string path(std::string_view name) const { return fmt::format("{}/{}", folder_, name); }
-
-    void write(std::string_view name, const std::string& bytes) const {
-        std::ofstream(path(name), std::ios::binary) << bytes;
-    }
-    std::string read(std::string_view name) const {
-        std::ifstream in(path(name), std::ios::binary);
-        return {std::istreambuf_iterator<char>(in), {}};
-    }
-
-    std::string crushtool(std::vector<std::string> arguments) const {
-        arguments.insert(arguments.begin(), "crushtool");
-        auto output = io::run(arguments, std::chrono::seconds(120));
-        EXPECT_TRUE(output) << "crushtool does not run; install ceph-base";
-        EXPECT_TRUE(output && output->exit_status.ok())
-            << fmt::format("{}", fmt::join(arguments, " ")) << "\n"
-            << (output ? output->err : "");
-        return output ? output->out + output->err : "";
-    }
-
-    std::string folder_;
-};
+using CrushDifferential = CrushOracle;
 
 // "CRUSH rule 0 x 17 [1,2147483647,3]", in order of rule and x.
 std::vector<Mapping> parse_mappings(std::string_view text) {
@@ -117,8 +79,7 @@ std::vector<std::string> test_arguments(const std::string& path, const Case& giv
 
 TEST_F(CrushDifferential, maps_as_crushtool_does) {
     uint64_t wanted = seeds_to_run(50'000), done = 0;
-    uint64_t seed = std::random_device{}();
-    if (const char* given = std::getenv("CLOUDLET_SEED")) seed = std::strtoull(given, nullptr, 10);
+    uint64_t seed = first_seed();
     CrushWorkspace work;
     for (; done < wanted; ++seed) {
         SCOPED_TRACE(fmt::format("CLOUDLET_SEED={}", seed));
@@ -146,28 +107,7 @@ TEST_F(CrushDifferential, maps_as_crushtool_does) {
     }
 }
 
-// Runs `check` on random maps, with the seed at hand when it fails.
-template <typename Check>
-void for_random_maps(uint64_t count, Check check) {
-    uint64_t seed = std::random_device{}();
-    if (const char* given = std::getenv("CLOUDLET_SEED")) seed = std::strtoull(given, nullptr, 10);
-    for (uint64_t i = 0; i < count && !testing::Test::HasFailure(); ++i, ++seed) {
-        SCOPED_TRACE(fmt::format("CLOUDLET_SEED={}", seed));
-        Random random(seed);
-        check(random, random_crush_map(random));
-    }
-}
-
 constexpr uint64_t maps_to_rewrite = 60;
-
-int32_t last_device(const CrushMap& map) {
-    int32_t last = -1;
-    for (const auto& bucket : map.buckets) {
-        if (!bucket) continue;
-        for (int32_t item : bucket->items) last = std::max(last, item);
-    }
-    return last;
-}
 
 TEST_F(CrushDifferential, writes_what_crushtool_writes) {
     for_random_maps(maps_to_rewrite, [&](Random&, CrushMap map) {
@@ -181,12 +121,7 @@ TEST_F(CrushDifferential, writes_what_crushtool_writes) {
 
 TEST_F(CrushDifferential, makes_the_shadow_trees_that_crushtool_makes) {
     for_random_maps(maps_to_rewrite, [&](Random& random, CrushMap map) {
-        // The copies of a uniform bucket's children may differ in weight, which crushtool refuses;
-        // and a tree that it lets grow holds old memory in some nodes.
-        for (const auto& bucket : map.buckets) {
-            if (!bucket) continue;
-            if (bucket->alg == BucketAlg::uniform || bucket->alg == BucketAlg::tree) return;
-        }
+        if (has_uniform_or_tree(map)) return;
         map.max_devices = last_device(map) + 1;
         for (int32_t device = 0; device < map.max_devices; ++device) {
             if (!random.chance(0.8)) continue;
