@@ -10,7 +10,7 @@ namespace {
 
 // Draws after which a walk gives up. Real maps need some hundreds; a hostile one could ask for
 // 2^60.
-constexpr uint32_t walk_budget = 1 << 22;
+constexpr uint32_t walk_budget = 1 << 20;
 
 } // namespace
 
