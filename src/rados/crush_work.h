@@ -44,10 +44,10 @@ private:
     static size_t index(const MemoKey& key, uint32_t r) {
         return (key.depth % depths) * attempts + (r + key.salt) % attempts;
     }
-    std::array<Entry, depths * attempts> entries_;
-    // Memos lie side by side and are read in turn: an odd number of cache lines each, or their equal
-    // entries would push each other out.
-    std::array<char, 64> odd_ = {};
+    // One cache line more than needed: memos lie side by side and are read in turn, and with an
+    // even number of lines their equal entries would push each other out.
+    std::array<Entry, depths * attempts + 4> entries_;
+};
 };
 
 /// The permutation of one bucket's items for one x, as far as it was needed.

@@ -102,8 +102,8 @@ struct CrushTunables {
     bool operator==(const CrushTunables&) const = default;
 
     /// "legacy" (= "argonaut"), "bobtail", "firefly", "hammer", "jewel" (= "optimal", "default").
-    /// A profile sets the six tunables of a walk and the allowed algorithms; of straw_calc_version only
-    /// "legacy" (0), "optimal" and "default" (1) speak, the others leave what `base` has.
+    /// A profile sets the six tunables of a walk and the allowed algorithms; of straw_calc_version
+    /// only "legacy" (0), "optimal" and "default" (1) speak, the others leave what `base` has.
     static std::optional<CrushTunables> profile(std::string_view name, const CrushTunables& base);
     static std::optional<CrushTunables> profile(std::string_view name);
     /// The name of the profile whose walk these are ("jewel"), or "unknown".
