@@ -48,7 +48,6 @@ private:
     // even number of lines their equal entries would push each other out.
     std::array<Entry, depths * attempts + 4> entries_;
 };
-};
 
 /// The permutation of one bucket's items for one x, as far as it was needed.
 struct Permutation {
