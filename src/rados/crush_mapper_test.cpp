@@ -20,6 +20,58 @@ std::vector<uint32_t> all_in(uint32_t devices) {
     return std::vector<uint32_t>(devices, crush_weight_one);
 }
 
+int32_t add_pair(CrushMap& map, BucketAlg alg, uint16_t type, int32_t first, int32_t second,
+                 uint32_t weight) {
+    std::array<int32_t, 2> items = {first, second};
+    std::array<uint32_t, 2> weights = {weight, weight};
+    return *add_bucket(map, *make_bucket(alg, type, items, weights, 0));
+}
+
+// The cluster of Ceph's documentation, "placing different pools on different OSDs": hosts -1 and -2
+// with SSDs, -3 and -4 with platters, roots -5 (platter) and -6 (ssd), tunables of its time.
+CrushMap ssd_and_platter(BucketAlg alg) {
+    CrushMap map;
+    map.tunables = *CrushTunables::profile("legacy");
+    map.max_devices = 8;
+    for (int32_t device = 0; device < 8; device += 2) {
+        add_pair(map, alg, 1, device, device + 1, crush_weight_one);
+    }
+    add_pair(map, alg, 2, -3, -4, 2 * crush_weight_one);
+    add_pair(map, alg, 2, -1, -2, 2 * crush_weight_one);
+    auto take = [&](int32_t root, int32_t count, std::vector<CrushStep> before = {}) {
+        before.push_back({RuleOp::take, root, 0});
+        before.push_back({RuleOp::chooseleaf_firstn, count, 1});
+        before.push_back({RuleOp::emit, 0, 0});
+        return before;
+    };
+    for (auto& steps : {take(-5, 0), take(-6, 0), take(-5, -1, take(-6, 1))}) {
+        CrushRule rule;
+        rule.steps = steps;
+        EXPECT_TRUE(add_rule(map, rule));
+    }
+    return map;
+}
+
+TEST(CrushMapper, maps_the_documented_cluster_as_ceph_does) {
+    using Mappings = std::vector<std::vector<int32_t>>;
+    for (BucketAlg alg : {BucketAlg::straw, BucketAlg::straw2}) {
+        auto mapper = *CrushMapper::prepare(ssd_and_platter(alg));
+        CrushWorkspace work;
+        auto in = all_in(8);
+        auto first_four = [&](int32_t rule, int32_t count) {
+            Mappings mappings;
+            for (uint32_t x = 0; x < 4; ++x) {
+                auto items = mapper.map(work, {rule, count, in}, x);
+                mappings.emplace_back(items.begin(), items.end());
+            }
+            return mappings;
+        };
+        EXPECT_EQ(first_four(0, 2), (Mappings{{7, 5}, {7, 5}, {7, 4}, {7, 4}}));
+        EXPECT_EQ(first_four(1, 2), (Mappings{{0, 3}, {0, 2}, {1, 3}, {0, 3}}));
+        EXPECT_EQ(first_four(2, 5), (Mappings{{0, 7, 5}, {0, 7, 5}, {1, 7, 4}, {0, 7, 4}}));
+    }
+}
+
 TEST(CrushMapper, maps_nothing_for_a_rule_that_does_not_exist) {
     auto mapper = *CrushMapper::prepare(hosts_of(4, 2));
     CrushWorkspace work;
