@@ -12,7 +12,7 @@
 namespace cloudlet::rados {
 namespace {
 
-/// "10.0.0.1:6800", "[fe80::1]:6800", or ":" for an address without a family.
+/// "10.0.0.1:6800", "[fe80::1]:6800".
 std::string host_and_port(const std::string& socket_address) {
     sockaddr_in6 six{};
     std::memcpy(&six, socket_address.data(), std::min(socket_address.size(), sizeof six));
@@ -27,7 +27,6 @@ std::string host_and_port(const std::string& socket_address) {
         inet_ntop(AF_INET6, &six.sin6_addr, text, sizeof text);
         return fmt::format("[{}]:{}", text, ntohs(six.sin6_port));
     }
-    if (six.sin6_family == AF_UNSPEC) return ":";
     return fmt::format("(unrecognized address family {})", six.sin6_family);
 }
 
@@ -84,11 +83,11 @@ std::string AddressVector::to_string() const {
 }
 
 std::string AddressVector::legacy_string() const {
+    if (addresses.empty()) return "(unrecognized address family 0)/0";
     for (const Address& address : addresses)
         if (address.kind == Address::Kind::legacy || address.kind == Address::Kind::any)
             return fmt::format("{}/{}", address.host_port(), address.nonce);
-    return addresses.empty() ? ":/0"
-                             : fmt::format("{}/{}", addresses[0].host_port(), addresses[0].nonce);
+    return fmt::format("{}/{}", addresses[0].host_port(), addresses[0].nonce);
 }
 
 void Pool::set_pg_num(uint32_t pgs, uint32_t pgs_for_placement) {

@@ -100,10 +100,9 @@ template <typename Io, Is<HitSetParameters> T>
 void transfer(Io& io, T& hits) {
     io.versioned(hits.envelope, 1, "hit set parameters", [&] {
         transfer(io, hits.kind);
-        if (hits.kind < 1 || hits.kind > 3) return;
-        io.versioned(hits.inner, 1, "hit set parameters", [&] {
-            if (hits.kind == 3) all(io, hits.false_positive_micro, hits.target_size, hits.seed);
-        });
+        if (hits.kind != 3) return; // the other kinds have nothing to say
+        io.versioned(hits.inner, 1, "hit set parameters",
+                     [&] { all(io, hits.false_positive_micro, hits.target_size, hits.seed); });
     });
 }
 

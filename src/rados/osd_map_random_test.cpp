@@ -118,7 +118,6 @@ Pool random_pool(Random& random) {
     p.flags = random.chance(0.7) ? uint64_t{pool_hashpspool} : 0;
     p.flags |= sometimes<uint64_t>(random, (1u << 17) - 1) & ~uint64_t{pool_hashpspool};
     p.auid = sometimes<uint64_t>(random, 100);
-    p.crash_replay_interval = sometimes<uint32_t>(random, 100);
     p.quota_max_bytes = sometimes<uint64_t>(random, 1u << 30);
     p.quota_max_objects = sometimes<uint64_t>(random, 1000);
     if (random.chance(0.3)) fill_cache(random, p);
@@ -134,8 +133,15 @@ Pool random_pool(Random& random) {
     if (p.is_erasure()) p.erasure_code_profile = "profile";
     if (random.chance(0.5)) p.application_metadata = {{"rbd", {}}, {"x", {{"key", "value"}}}};
     if (random.chance(0.2)) p.snaps[2] = {.id = 2, .stamp = random_time(random), .name = "s2"};
-    if (random.chance(0.2)) p.removed_snaps = {{1, 2}, {16, 20}};
-    p.snap_seq = sometimes<uint64_t>(random, 100);
+    // A pool has its own snapshots or its clients', never both.
+    p.flags &= ~uint64_t{pool_pool_snaps | pool_selfmanaged_snaps};
+    if (!p.snaps.empty()) {
+        p.flags |= pool_pool_snaps;
+    } else if (random.chance(0.2)) {
+        p.flags |= pool_selfmanaged_snaps;
+        p.removed_snaps = {{1, 2}, {16, 20}};
+    }
+    if (p.flags & (pool_pool_snaps | pool_selfmanaged_snaps)) p.snap_seq = 1 + random.below(100);
     p.snap_epoch = sometimes<uint32_t>(random, 100);
     return p;
 }
@@ -164,7 +170,6 @@ void add_osds(Random& random, OsdMap& m) {
                              &info.up_thru, &info.down_at, &info.lost_at})
             *epoch = up_to<Epoch>(random, 100);
         if (random.chance(0.5)) info.lost_at = 0;
-        m.osd_extra[at(osd)].laggy_probability = up_to<uint32_t>(random, 0xffffffff);
         m.osd_extra[at(osd)].features = random.next();
         m.osd_extra[at(osd)].old_weight = up_to<uint32_t>(random, 0x10000);
         if (random.chance(0.5)) m.osd_extra[at(osd)].down_stamp = random_time(random);
@@ -240,7 +245,7 @@ void add_settings(Random& random, OsdMap& m) {
     if (random.chance(0.2)) m.device_class_flags[0] = osd_noup;
     if (random.chance(0.1)) {
         m.cluster_snapshot = "snapshot";
-        m.cluster_snapshot_epoch = 7;
+        m.cluster_snapshot_epoch = random.chance(0.5) ? m.epoch : 0;
     }
 }
 

@@ -85,7 +85,7 @@ std::string osds_to_string(std::span<const int32_t> osds) {
     std::string text = "[";
     for (int32_t osd : osds) {
         if (text.size() > 1) text += ',';
-        text += osd == osd_none ? "NONE" : std::to_string(osd);
+        text += std::to_string(osd);
     }
     return text + "]";
 }

@@ -6,6 +6,7 @@
 
 #include "cloudlet/base/check.h"
 #include "cloudlet/rados/crush_hash.h"
+#include "hierarchy_losses.h"
 #include "placement_steps.h"
 
 namespace cloudlet::rados {
@@ -187,9 +188,12 @@ public:
         : before_(before), after_(after), old_pool_(*before.pool(id)), pool_(*after.pool(id)) {
         int32_t old_rule = rule_of_pool(*before.crush, old_pool_);
         int32_t rule = rule_of_pool(*after.crush, pool_);
-        all_walks_ = old_rule != rule || old_pool_.size != pool_.size ||
-                     (rule >= 0 && before.crush != after.crush &&
-                      !same_hierarchy(*before.crush, *after.crush, rule, id));
+        all_walks_ = old_rule != rule || old_pool_.size != pool_.size;
+        if (!all_walks_ && rule >= 0 && before.crush != after.crush &&
+            !same_hierarchy(*before.crush, *after.crush, rule, id)) {
+            losers_ = devices_that_lose(before, after, rule, id);
+            all_walks_ = !losers_;
+        }
         all_derived_ = old_pool_.type != pool_.type ||
                        before.primary_affinity.empty() != after.primary_affinity.empty();
         int32_t devices = std::max(before.max_osd(), after.max_osd());
@@ -203,6 +207,7 @@ public:
         if (all_walks_) return true;
         uint32_t seed = placement_seed(pool_, pg);
         if (seed != placement_seed(old_pool_, pg)) return true;
+        if (losers_ && met_a_loser(walk)) return true;
         for (const Reweight& reweight : reweights_) {
             if (!reweight.flips(seed)) continue;
             // Turned down from now on: matters only to a walk that had accepted it.
@@ -223,6 +228,13 @@ public:
     }
 
 private:
+    /// An incomplete walk does not tell what it met.
+    bool met_a_loser(std::span<const int32_t> walk) const {
+        return walk.size() < pool_.size || std::any_of(walk.begin(), walk.end(), [&](int32_t osd) {
+                   return osd == osd_none || (*losers_)[at(osd)];
+               });
+    }
+
     void compare(int32_t osd) {
         uint32_t before = weight_of(before_, osd), after = weight_of(after_, osd);
         if (before != after) reweights_.push_back({osd, before, after});
@@ -290,6 +302,7 @@ private:
     const OsdMap &before_, &after_;
     const Pool &old_pool_, &pool_;
     bool all_walks_ = false, all_derived_ = false, shows_all_ = false;
+    std::optional<std::vector<bool>> losers_; // when all that the hierarchies differ by is losses
     std::vector<Reweight> reweights_;
     std::vector<bool> changed_;
 };

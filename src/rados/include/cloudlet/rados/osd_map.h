@@ -79,7 +79,7 @@ struct Address {
     bool operator==(const Address&) const = default;
     /// "v2:10.0.0.1:6800/7", "10.0.0.1:0/3", "10.0.0.0:0/24" or "-".
     std::string to_string() const;
-    std::string host_port() const; // "10.0.0.1:6800"; ":" without a family
+    std::string host_port() const; // "10.0.0.1:6800"
     /// True for an address with no host in it.
     bool blank() const;
 };
@@ -89,7 +89,7 @@ struct AddressVector {
     bool operator==(const AddressVector&) const = default;
     /// "[v2:...,v1:...]", or the one address bare, or "".
     std::string to_string() const;
-    /// The address for clients that know only the old protocol ("-" becomes ":/0").
+    /// The address for clients that know only the old protocol.
     std::string legacy_string() const;
 };
 

@@ -49,10 +49,10 @@ struct OsdSet {
     std::vector<int32_t> osds;
     int32_t primary = no_osd;
     bool operator==(const OsdSet&) const = default;
-    /// "([1,2,0], p1)"; holes are NONE.
+    /// "([1,2,0], p1)".
     std::string to_string() const;
 };
-/// "[1,NONE,0]".
+/// "[1,2147483647,0]": a hole is its number, as osdmaptool prints it.
 std::string osds_to_string(std::span<const int32_t> osds);
 
 struct PgSets {

@@ -1,0 +1,88 @@
+#include "rule_shape.h"
+
+#include <algorithm>
+#include <set>
+
+namespace cloudlet::rados {
+
+RuleShape::RuleShape(const CrushMap& crush, int32_t rule_id, int32_t pool_size) {
+    const CrushRule* rule = crush.rule(rule_id);
+    if (!rule) return;
+    std::vector<int32_t> takes;
+    for (const CrushStep& step : rule->steps) {
+        if (step.op == RuleOp::take) {
+            takes.push_back(step.arg1);
+            choices_.clear(); // the last part's demands stand for all: parts look alike
+            continue;
+        }
+        bool leaf = step.op == RuleOp::chooseleaf_firstn || step.op == RuleOp::chooseleaf_indep;
+        bool choose = step.op == RuleOp::choose_firstn || step.op == RuleOp::choose_indep;
+        if ((leaf || choose) && step.arg2 > 0)
+            choices_.push_back(
+                {step.arg2, step.arg1 > 0 ? step.arg1 : step.arg1 + pool_size, leaf});
+    }
+    for (int32_t take : takes) add_devices(crush, take);
+}
+
+void RuleShape::add_devices(const CrushMap& crush, int32_t take) {
+    std::map<int32_t, double> weights;
+    double total = 0;
+    auto descend = [&](auto&& self, int32_t item, uint32_t weight,
+                       std::vector<int32_t> above) -> void {
+        const CrushBucket* bucket = crush.bucket(item);
+        if (!bucket) {
+            weights[item] += weight;
+            total += weight;
+            ancestors_[item] = std::move(above);
+            return;
+        }
+        for (size_t i = 0; i < choices_.size(); ++i)
+            if (choices_[i].type == bucket->type) above[i] = item;
+        for (size_t i = 0; i < bucket->items.size(); ++i)
+            self(self, bucket->items[i], bucket->item_weight(i), above);
+    };
+    descend(descend, take, crush_weight_one, std::vector<int32_t>(choices_.size(), 0));
+    for (const auto& [device, weight] : weights)
+        if (total > 0) shares_[device] += weight / total;
+}
+
+int32_t RuleShape::ancestor(int32_t device, size_t choice) const {
+    auto found = ancestors_.find(device);
+    return found == ancestors_.end() ? 0 : found->second[choice];
+}
+
+bool RuleShape::allows(std::span<const int32_t> osds) const {
+    for (size_t choice = 0; choice < choices_.size(); ++choice) {
+        std::set<int32_t> buckets;
+        size_t devices = 0;
+        for (int32_t osd : osds) {
+            if (osd == crush_item_none) continue;
+            ++devices;
+            buckets.insert(ancestor(osd, choice));
+        }
+        if (choices_[choice].leaf && buckets.size() < devices) return false;
+        // Where an earlier choice made several branches, each has `count` of these.
+        size_t branches = 1;
+        for (size_t i = 0; i < choice; ++i)
+            branches *= static_cast<size_t>(std::max(1, choices_[i].count));
+        if (buckets.size() > branches * static_cast<size_t>(std::max(1, choices_[choice].count)))
+            return false;
+    }
+    return true;
+}
+
+bool RuleShape::may_replace(std::span<const int32_t> osds, int32_t from, int32_t to) const {
+    if (!shares_.contains(to) || std::find(osds.begin(), osds.end(), to) != osds.end())
+        return false;
+    for (size_t choice = 0; choice + 1 < choices_.size(); ++choice)
+        if (ancestor(from, choice) != ancestor(to, choice)) return false;
+    // A last step that only chooses buckets is followed by one that chooses devices in them.
+    if (!choices_.empty() && !choices_.back().leaf &&
+        ancestor(from, choices_.size() - 1) != ancestor(to, choices_.size() - 1))
+        return false;
+    std::vector<int32_t> changed(osds.begin(), osds.end());
+    std::replace(changed.begin(), changed.end(), from, to);
+    return allows(changed);
+}
+
+} // namespace cloudlet::rados

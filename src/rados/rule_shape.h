@@ -1,0 +1,43 @@
+#pragma once
+// What a rule demands of a set of OSDs, so that an exception from CRUSH can keep to it.
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "cloudlet/rados/crush_map.h"
+
+namespace cloudlet::rados {
+
+class RuleShape {
+public:
+    /// `rule` may be -1 or missing: such a shape allows no OSD.
+    RuleShape(const CrushMap& crush, int32_t rule, int32_t pool_size);
+
+    /// Each device that the rule can choose, and its part of the weight below the rule's takes.
+    const std::map<int32_t, double>& shares() const { return shares_; }
+
+    /// Whether CRUSH could have chosen this set, as far as failure domains go: at most one device
+    /// in each bucket of a chooseleaf's type, and no more buckets of a choose's type than it
+    /// chooses. Holes are allowed.
+    bool allows(std::span<const int32_t> osds) const;
+
+    /// Whether `to` may stand for `from` in a set: the set stays allowed, and every bucket that the
+    /// rule chose on the way to the last failure domain stays the same.
+    bool may_replace(std::span<const int32_t> osds, int32_t from, int32_t to) const;
+
+private:
+    struct Choice {
+        int32_t type;
+        int32_t count; // how many buckets the step chooses
+        bool leaf;     // then one device in each
+    };
+    int32_t ancestor(int32_t device, size_t choice) const;
+    void add_devices(const CrushMap& crush, int32_t take);
+
+    std::vector<Choice> choices_;
+    std::map<int32_t, double> shares_;
+    std::map<int32_t, std::vector<int32_t>> ancestors_; // by device, one for each choice
+};
+
+} // namespace cloudlet::rados
