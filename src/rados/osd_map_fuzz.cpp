@@ -25,12 +25,14 @@ void walk(const OsdMap& map) {
         for (uint32_t seed = 0; seed < 4; ++seed) placer->place(work, {id, seed});
 }
 
-/// A mutant's checksum never fits; with it put right, what is behind it is reached, too.
-std::string with_right_checksum(std::string_view input) {
+/// A mutant's checksum never fits; with it put right, what is behind it is reached, too. It is the
+/// last word of a map; after a step's comes the checksum of the map that it leads to.
+std::string with_right_checksum(std::string_view input, size_t behind) {
     std::string bytes(input);
     if (bytes.size() < 16) return bytes;
-    size_t at = bytes.size() - 4;
+    size_t at = bytes.size() - behind - 4;
     uint32_t crc = crc32c(~0u, std::string_view(bytes).substr(0, at));
+    crc = crc32c(crc, std::string_view(bytes).substr(at + 4));
     for (size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<char>(crc >> (8 * i));
     return bytes;
 }
@@ -39,7 +41,8 @@ std::string with_right_checksum(std::string_view input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::string_view input(reinterpret_cast<const char*>(data), size);
-    for (const std::string& bytes : {std::string(input), with_right_checksum(input)}) {
+    for (const std::string& bytes :
+         {std::string(input), with_right_checksum(input, 0), with_right_checksum(input, 4)}) {
         if (auto map = decode_osd_map(bytes)) walk(*map);
         auto step = decode_osd_map_incremental(bytes);
         if (!step) continue;
