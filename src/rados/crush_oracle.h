@@ -22,8 +22,13 @@ protected:
     CrushOracle() {
         std::string pattern = testing::TempDir() + "crush.XXXXXX";
         folder_ = mkdtemp(pattern.data());
+        // A crash of the tool is found out; its report must not stay on the machine.
+        setenv("CEPH_ARGS", ("--crash_dir=" + path("none")).c_str(), 1);
     }
-    ~CrushOracle() override { std::filesystem::remove_all(folder_); }
+    ~CrushOracle() override {
+        unsetenv("CEPH_ARGS");
+        std::filesystem::remove_all(folder_);
+    }
 
     std::string path(std::string_view name) const { return fmt::format("{}/{}", folder_, name); }
 

@@ -33,6 +33,12 @@ public:
         one_alg_ = random.chance(0.7);
         equal_weights_ = random.chance(0.3);
         alg_ = random.chance(0.4) ? BucketAlg::straw2 : all_algs[random.below(5)];
+        // What most clusters have, and what is drawn fastest.
+        ordinary_ = random.chance(0.3);
+        if (ordinary_) {
+            one_alg_ = true;
+            alg_ = BucketAlg::straw2;
+        }
     }
 
     CrushMap make() {
@@ -50,7 +56,7 @@ public:
             add_level(static_cast<uint16_t>(type), levels);
         root_ = level_[0];
         if (random_.chance(0.3)) add_classes();
-        if (random_.chance(0.3)) add_choose_args();
+        if (!ordinary_ && random_.chance(0.3)) add_choose_args();
         for (size_t i = 0; i < 4; ++i) add_random_rule();
         return std::move(map_);
     }
@@ -61,7 +67,8 @@ private:
                                                            "jewel"};
         map_.tunables = *CrushTunables::profile(names[random_.below(5)]);
         map_.tunables.straw_calc_version = static_cast<uint8_t>(random_.below(2));
-        if (!random_.chance(0.3)) return;
+        if (ordinary_) map_.tunables = CrushTunables();
+        if (ordinary_ || !random_.chance(0.3)) return;
         map_.tunables.choose_local_tries = static_cast<uint32_t>(random_.below(4));
         map_.tunables.choose_local_fallback_tries = static_cast<uint32_t>(random_.below(6));
         map_.tunables.choose_total_tries = static_cast<uint32_t>(random_.below(60));
@@ -175,13 +182,14 @@ private:
         CrushRule rule;
         rule.ruleset = static_cast<uint8_t>(map_.rules.size());
         rule.type = random_.chance(0.5) ? 1 : 3;
-        size_t parts = random_.chance(0.8) ? 1 : 2;
+        size_t parts = ordinary_ || random_.chance(0.8) ? 1 : 2;
         for (size_t part = 0; part < parts; ++part) {
             while (random_.chance(0.25)) rule.steps.push_back(random_setting());
             rule.steps.push_back({RuleOp::take, random_start(), 0});
             while (random_.chance(0.1)) rule.steps.push_back(random_setting());
-            if (random_.chance(0.3)) rule.steps.push_back(random_choose());
+            if (!ordinary_ && random_.chance(0.3)) rule.steps.push_back(random_choose());
             rule.steps.push_back(random_choose());
+            if (ordinary_) rule.steps.back().op = RuleOp::chooseleaf_firstn;
             // A bucket in a result would corrupt crushtool's statistics.
             CrushStep& last = rule.steps.back();
             bool leaf = last.op == RuleOp::chooseleaf_firstn || last.op == RuleOp::chooseleaf_indep;
@@ -194,7 +202,7 @@ private:
 
     Random& random_;
     CrushMap map_;
-    bool one_alg_, equal_weights_;
+    bool one_alg_, equal_weights_, ordinary_;
     BucketAlg alg_;
     std::vector<int32_t> level_;
     std::vector<uint32_t> weights_;
