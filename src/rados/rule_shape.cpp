@@ -9,17 +9,18 @@ RuleShape::RuleShape(const CrushMap& crush, int32_t rule_id, int32_t pool_size) 
     const CrushRule* rule = crush.rule(rule_id);
     if (!rule) return;
     std::vector<int32_t> takes;
+    size_t branches = 1; // buckets that the steps since the last take have led to
     for (const CrushStep& step : rule->steps) {
         if (step.op == RuleOp::take) {
             takes.push_back(step.arg1);
-            choices_.clear(); // the last part's demands stand for all: parts look alike
-            continue;
+            branches = 1;
         }
         bool leaf = step.op == RuleOp::chooseleaf_firstn || step.op == RuleOp::chooseleaf_indep;
         bool choose = step.op == RuleOp::choose_firstn || step.op == RuleOp::choose_indep;
-        if ((leaf || choose) && step.arg2 > 0)
-            choices_.push_back(
-                {step.arg2, step.arg1 > 0 ? step.arg1 : step.arg1 + pool_size, leaf});
+        if (!(leaf || choose) || step.arg2 <= 0) continue;
+        int32_t count = step.arg1 > 0 ? step.arg1 : step.arg1 + pool_size;
+        branches *= static_cast<size_t>(std::max(1, count));
+        choices_.push_back({step.arg2, branches, leaf});
     }
     for (int32_t take : takes) add_devices(crush, take);
 }
@@ -61,12 +62,7 @@ bool RuleShape::allows(std::span<const int32_t> osds) const {
             buckets.insert(ancestor(osd, choice));
         }
         if (choices_[choice].leaf && buckets.size() < devices) return false;
-        // Where an earlier choice made several branches, each has `count` of these.
-        size_t branches = 1;
-        for (size_t i = 0; i < choice; ++i)
-            branches *= static_cast<size_t>(std::max(1, choices_[i].count));
-        if (buckets.size() > branches * static_cast<size_t>(std::max(1, choices_[choice].count)))
-            return false;
+        if (buckets.size() > choices_[choice].count) return false;
     }
     return true;
 }
@@ -74,12 +70,8 @@ bool RuleShape::allows(std::span<const int32_t> osds) const {
 bool RuleShape::may_replace(std::span<const int32_t> osds, int32_t from, int32_t to) const {
     if (!shares_.contains(to) || std::find(osds.begin(), osds.end(), to) != osds.end())
         return false;
-    for (size_t choice = 0; choice + 1 < choices_.size(); ++choice)
-        if (ancestor(from, choice) != ancestor(to, choice)) return false;
-    // A last step that only chooses buckets is followed by one that chooses devices in them.
-    if (!choices_.empty() && !choices_.back().leaf &&
-        ancestor(from, choices_.size() - 1) != ancestor(to, choices_.size() - 1))
-        return false;
+    for (size_t choice = 0; choice < choices_.size(); ++choice)
+        if (!choices_[choice].leaf && ancestor(from, choice) != ancestor(to, choice)) return false;
     std::vector<int32_t> changed(osds.begin(), osds.end());
     std::replace(changed.begin(), changed.end(), from, to);
     return allows(changed);

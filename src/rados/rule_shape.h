@@ -22,15 +22,15 @@ public:
     /// chooses. Holes are allowed.
     bool allows(std::span<const int32_t> osds) const;
 
-    /// Whether `to` may stand for `from` in a set: the set stays allowed, and every bucket that the
-    /// rule chose on the way to the last failure domain stays the same.
+    /// Whether `to` may stand for `from` in a set: the set stays allowed, and every bucket that a
+    /// choose step chose on the way stays the same.
     bool may_replace(std::span<const int32_t> osds, int32_t from, int32_t to) const;
 
 private:
     struct Choice {
         int32_t type;
-        int32_t count; // how many buckets the step chooses
-        bool leaf;     // then one device in each
+        size_t count; // buckets that a set may be spread over
+        bool leaf;    // with one device in each
     };
     int32_t ancestor(int32_t device, size_t choice) const;
     void add_devices(const CrushMap& crush, int32_t take);

@@ -61,10 +61,10 @@ private:
         int32_t rule = rule_of_pool(*map_.crush, pool);
         auto shape = shapes_.try_emplace({rule, pool.size}, *map_.crush, rule, pool.size).first;
         if (!shape->second.allows(osds)) return false;
+        // A hole keeps to no rule, either: CRUSH may find what an exception cannot.
         return std::all_of(osds.begin(), osds.end(), [&](int32_t osd) {
             auto share = shape->second.shares().find(osd);
-            return osd == osd_none || (share != shape->second.shares().end() && share->second > 0 &&
-                                       !map_.is_out(osd));
+            return share != shape->second.shares().end() && share->second > 0 && !map_.is_out(osd);
         });
     }
 
