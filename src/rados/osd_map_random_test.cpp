@@ -129,6 +129,13 @@ Pool random_pool(Random& random) {
     p.last_force_op_resend_prenautilus = sometimes<uint32_t>(random, 100);
     p.last_force_op_resend_preluminous = sometimes<uint32_t>(random, 100);
     p.pg_autoscale_mode = up_to<uint8_t>(random, 2);
+    if (random.chance(0.1)) { // of a stretched cluster
+        p.envelope.version = 30;
+        p.peering_crush_bucket_count = 2;
+        p.peering_crush_bucket_target = 2;
+        p.peering_crush_bucket_barrier = 1;
+        p.peering_crush_mandatory_member = -1;
+    }
     p.create_time = random_time(random);
     if (p.is_erasure()) p.erasure_code_profile = "profile";
     if (random.chance(0.5)) p.application_metadata = {{"rbd", {}}, {"x", {{"key", "value"}}}};
