@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "daemon.h"
+#include "storage_commands.h"
 
 namespace cloudlet::app {
 namespace {
@@ -30,6 +31,7 @@ struct Line {
     DownOptions down;
     ImageOptions image;
     LogsOptions logs;
+    StoragePlanOptions plan;
     std::string node_name, node_ip, listen, port, pod_cidr, service_cidr, cluster_domain, log_level,
         config;
     int ready_fd = -1;
@@ -163,6 +165,28 @@ void add_images(CLI::App& program, Line& line) {
     add_image_verb(*image, line, "rm", "Remove NAME...");
 }
 
+void add_storage(CLI::App& program, Line& line) {
+    auto* storage = program.add_subcommand("storage", "Plan changes to a storage cluster");
+    storage->require_subcommand(1);
+    auto* plan = storage->add_subcommand("plan", "Show what changes to an OSD map would move");
+    plan->add_option("MAP", line.plan.map, "the OSD map (ceph osd getmap -o MAP)")->required();
+    plan->add_option("CHANGE", line.plan.changes, "what to change; see below")->required();
+    plan->add_option("-o,--output", line.plan.output, "table, json or svg")
+        ->check(CLI::IsMember({"table", "json", "svg"}))
+        ->capture_default_str();
+    plan->add_option("--svg", line.plan.svg,
+                     "also write the picture of the hierarchy to this file");
+    plan->add_option("--pool-bytes", line.plan.pool_bytes,
+                     "NAME=SIZE: what a pool stores, before replication; repeatable")
+        ->expected(1);
+    plan->add_option("--pg-bytes", line.plan.pg_bytes, "what each PG stores, on an average");
+    plan->add_flag("--mark-up-in", line.plan.mark_up_in,
+                   "take every OSD as up and in (for maps of osdmaptool --createsimple)");
+    plan->footer(storage_plan_help);
+    plan->callback(
+        [&line] { line.verb = [&line] { return exit_status(storage_plan(line.plan)); }; });
+}
+
 /// One line that names the help of the verb that was meant.
 int usage_error(const CLI::App& program, std::string what) {
     std::string verb = "cloudlet";
@@ -185,6 +209,7 @@ int run(int argc, char** argv) {
     add_lifecycle(program, line);
     add_queries(program, line);
     add_images(program, line);
+    add_storage(program, line);
     if (argc < 2) {
         fmt::print(stderr, "{}", program.help());
         return 2;

@@ -183,9 +183,13 @@ std::vector<std::string> Way::commands() const {
     return all;
 }
 
-Result<Plan> make_plan(const OsdMap& map, std::span<const Change> changes,
+Result<Plan> make_plan(const OsdMap& map, std::span<const Change> given,
                        const PlanOptions& options) {
     TRY(check_options(map, options));
+    std::vector<Change> changes(given.begin(), given.end());
+    for (Change& change : changes)
+        if (!change.location.empty())
+            change.location = complete_location(*map.crush, std::move(change.location));
     Plan plan;
     count_map(map, plan);
     plan.in_bytes = !options.pool_bytes.empty() || options.pg_bytes > 0;

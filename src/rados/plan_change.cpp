@@ -112,19 +112,6 @@ private:
         return {};
     }
 
-    /// Adds the root to a location that names none.
-    CrushLocation full_location(CrushLocation location) const {
-        const CrushMap& crush = *map_.crush;
-        for (const auto& [type, name] : location)
-            if (crush.item_of(name)) return location; // stands somewhere already
-        auto roots = crush.roots_without_shadows();
-        auto type = [&](int32_t root) { return crush.type_name(*crush.type_of_item(root)); };
-        auto standard = crush.item_of("default");
-        int32_t root = standard ? *standard : roots.size() == 1 ? roots.front() : 0;
-        if (root < 0) location.emplace_back(type(root), crush.item_name(root));
-        return location;
-    }
-
     Result<> add_osd(const Change& change) {
         auto id = parse_osd_name(change.subject);
         constexpr int32_t furthest = 1 << 16; // a gap this wide is a slip of the finger
@@ -141,7 +128,7 @@ private:
         CrushMap crush = *map_.crush;
         TRY(update_item(crush, *id, osd_name(*id),
                         crush_weight_of(static_cast<float>(change.number)),
-                        full_location(change.location)));
+                        complete_location(*map_.crush, change.location)));
         if (!change.device_class.empty()) TRY(set_device_class(crush, *id, change.device_class));
         map_.set_crush(std::move(crush));
         return {};
@@ -193,7 +180,7 @@ private:
         if (!crush.item_of(change.subject))
             return fail(Code::not_found,
                         fmt::format("'{}' is not in the CRUSH hierarchy", change.subject));
-        TRY(move_item(crush, change.subject, full_location(change.location)));
+        TRY(move_item(crush, change.subject, complete_location(*map_.crush, change.location)));
         map_.set_crush(std::move(crush));
         return {};
     }
@@ -288,6 +275,17 @@ std::vector<std::string> flag_names() {
     std::vector<std::string> names;
     for (const NamedFlag& flag : flags) names.emplace_back(flag.name);
     return names;
+}
+
+CrushLocation complete_location(const CrushMap& crush, CrushLocation location) {
+    for (const auto& [type, name] : location)
+        if (crush.item_of(name)) return location; // stands somewhere already
+    auto roots = crush.roots_without_shadows();
+    auto standard = crush.item_of("default");
+    int32_t root = standard ? *standard : roots.size() == 1 ? roots.front() : 0;
+    if (auto type = crush.type_of_item(root); root < 0 && type)
+        location.emplace_back(crush.type_name(*type), crush.item_name(root));
+    return location;
 }
 
 Result<OsdMap> apply_change(const OsdMap& map, const Change& change) {

@@ -19,6 +19,9 @@ std::optional<int32_t> parse_osd_name(std::string_view text);
 /// Bit of a flag that an operator sets; `ceph osd set`'s names.
 std::optional<uint32_t> flag_bit(std::string_view name);
 std::vector<std::string> flag_names();
+/// The location, with the map's root when it names nothing that exists: a new host has to stand
+/// somewhere.
+CrushLocation complete_location(const CrushMap& crush, CrushLocation location);
 /// Flags under which no data is copied, or not all of it.
 inline constexpr uint32_t holding_flags = map_norebalance | map_nobackfill | map_norecover;
 

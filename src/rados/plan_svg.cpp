@@ -22,7 +22,8 @@ constexpr size_t name_letters = 11;
 constexpr size_t most_columns = 4;
 
 constexpr std::string_view style = R"(<style>
-text { font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 12px; fill: #1f2328 }
+text { font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace }
+text { font-size: 12px; fill: #1f2328 }
 .small { font-size: 11px }
 .head { font-size: 14px; font-weight: bold }
 .dim { fill: #59636e }
@@ -163,9 +164,11 @@ private:
             changes += (changes.empty() ? "" : ", ") + step.change.to_string();
         text(page_margin, 24, "head", escape(cut(changes, letters)));
         const Movement& total = plan_.ways.front().total;
-        text(page_margin, 43, "dim",
-             fmt::format("{} PGs move, {} copies{}", total.remapped, total.copies,
-                         plan_.in_bytes ? ", " + data_text(plan_, total.bytes) : ""));
+        std::string sum = fmt::format("{} PGs move", total.remapped);
+        if (total.refilled) sum += fmt::format(", {} are refilled", total.refilled);
+        sum += fmt::format(", {} copies", total.copies);
+        if (plan_.in_bytes) sum += ", " + data_text(plan_, total.bytes);
+        text(page_margin, 43, "dim", sum);
         double x = page_margin;
         for (auto [name, label] : {std::pair{"before", "before"}, {"after", "after"}}) {
             out_ += fmt::format(

@@ -206,6 +206,16 @@ TEST(Plan, PrefersTheOrderThatKeepsEveryCopyWhenItMovesNoMore) {
     EXPECT_THAT(best.commands(), Contains("ceph osd crush reweight osd.3 0"));
 }
 
+TEST(Plan, PutsANewHostUnderTheRootAlsoInItsCommands) {
+    OsdMap map = plan_map(2, 2, 64, 2);
+    Plan plan = plan_of(map, "add osd.4 weight 1 host=host2");
+    EXPECT_THAT(plan.ways[0].commands(),
+                Contains("ceph osd crush add osd.4 1 host=host2 root=root"));
+    EXPECT_GT(plan.ways[0].total.copies, 0u);
+    EXPECT_THAT(plan_of(map, "add osd.4 weight 1 host=host1").ways[0].commands(),
+                Contains("ceph osd crush add osd.4 1 host=host1"));
+}
+
 TEST(Plan, SaysWhenFlagsAreLeftSet) {
     OsdMap map = plan_map(3, 4, 128, 2);
     Plan plan = plan_of(map, "norebalance crush-reweight osd.3 0");

@@ -66,8 +66,9 @@ std::string steps_text(const Plan& plan) {
     const Way& asked = plan.ways.front();
     std::vector<std::vector<std::string>> rows = {movement_head(plan, "STEP")};
     for (const PlanStep& step : asked.steps) {
-        std::string remark =
-            step.held ? fmt::format("{} held back", plural(step.moves.waiting, "PG")) : "";
+        std::string remark;
+        if (step.moves.waiting)
+            remark = fmt::format("{} held back", plural(step.moves.waiting, "PG"));
         rows.push_back(movement_row(plan, step.change.to_string(), step.moves, remark));
     }
     rows.push_back(movement_row(plan, "total", asked.total, ""));
@@ -79,8 +80,8 @@ std::string ways_text(const Plan& plan) {
     std::vector<std::vector<std::string>> rows = {movement_head(plan, "ORDER OF DOING IT")};
     std::vector<const Way*> order;
     for (const Way& way : plan.ways) order.push_back(&way);
-    std::stable_sort(order.begin(), order.end(),
-                     [](const Way* a, const Way* b) { return a->total.bytes < b->total.bytes; });
+    auto cost = [](const Way* way) { return std::pair(way->total.bytes, way->total.degraded); };
+    std::ranges::stable_sort(order, {}, cost);
     const Way* best = &plan.ways[plan.best];
     std::erase(order, best);
     order.insert(order.begin(), best);
@@ -97,7 +98,8 @@ std::string ways_text(const Plan& plan) {
 
 std::string commands_text(const Plan& plan) {
     const Way& best = plan.ways[plan.best];
-    std::string text = fmt::format("Moves least: {}\n", best.name);
+    std::string text =
+        plan.ways.size() > 1 ? fmt::format("Moves least: {}\n", best.name) : "Commands:\n";
     for (const PlanStep& step : best.steps) {
         for (const std::string& command : step.change.commands()) text += "    " + command + "\n";
         if (!step.held && step.moves.copies && &step != &best.steps.back())
@@ -106,12 +108,11 @@ std::string commands_text(const Plan& plan) {
     return text;
 }
 
-bool is_shown(const Plan& plan, const PlanNode& node, size_t devices) {
+bool is_shown(const PlanNode& node, size_t devices) {
     if (!node.is_device() || devices <= device_limit) return true;
     if (node.fate != PlanNode::Fate::stays) return true;
     double most = std::max(node.before.bytes, node.after.bytes);
     constexpr double worth_showing = 0.1;
-    (void)plan;
     return std::abs(node.after.bytes - node.before.bytes) > most * worth_showing;
 }
 
@@ -125,7 +126,7 @@ std::string nodes_text(const Plan& plan) {
     head.insert(head.end(), {"RECEIVES", "OFF SHARE", "AFTER"});
     size_t hidden = 0;
     for (const PlanNode& node : plan.nodes) {
-        if (!is_shown(plan, node, devices)) {
+        if (!is_shown(node, devices)) {
             ++hidden;
             continue;
         }

@@ -183,7 +183,8 @@ std::vector<Way> ways_of(const OsdMap& map, std::span<const Change> changes) {
                  "needs a slot for both disks; no PG is ever short of a copy",
                  side_by_side(essence));
     if (replacements > 0 || adds)
-        ways.add("same id on the new disk", "no mapping changes, only the disk is filled",
+        ways.add("same id on the new disk",
+                 "no mapping changes; PGs of the disk lack a copy until it is full",
                  keeping_ids(map, essence));
     return ways.take();
 }

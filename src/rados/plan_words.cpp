@@ -408,7 +408,7 @@ std::string change_grammar() {
            "pg_num POOL PGS                              how many PGs it has (pgp_num follows)\n"
            "set FLAG...                                  norebalance, nobackfill, noout, ...\n"
            "unset [FLAG...]                              without a name: all that were set "
-           "before\n";
+           "before";
 }
 
 std::string Change::to_string() const {
