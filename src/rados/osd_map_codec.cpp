@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cloudlet/rados/crush_codec.h"
+#include "osd_map_check.h"
 #include "osd_map_fields.h"
 
 namespace cloudlet::rados {
@@ -124,21 +125,6 @@ Result<void> check_columns(const OsdMap& m, int32_t max_osd) {
     return {};
 }
 
-Result<void> check_pools(const OsdMap& m) {
-    for (const auto& [id, pool] : m.pools) {
-        if (pool.type != PoolType::replicated && pool.type != PoolType::erasure)
-            return fail(Code::invalid, fmt::format("OSD map: pool {} has type {}, which is neither "
-                                                   "replicated (1) nor erasure (3)",
-                                                   id, static_cast<int>(pool.type)));
-        // A pool with its own pg_num of 0 has nothing to fold object hashes into.
-        if (!pool.pg_num || !pool.pgp_num || pool.pg_num > max_pg_num || pool.pgp_num > max_pg_num)
-            return fail(Code::invalid, fmt::format("OSD map: pool {} has pg_num {} and pgp_num {}, "
-                                                   "both must be 1 to {}",
-                                                   id, pool.pg_num, pool.pgp_num, max_pg_num));
-    }
-    return {};
-}
-
 } // namespace
 
 Result<OsdMap> decode_osd_map(std::string_view bytes) {
@@ -164,7 +150,7 @@ Result<OsdMap> decode_osd_map(std::string_view bytes) {
     TRY(finish_reading(io, bytes.size(), "OSD map"));
     TRY(verify_crc(bytes, crc_at, crc, "OSD map"));
     TRY(check_columns(m, max_osd));
-    TRY(check_pools(m));
+    TRY(check_pools(m.pools));
     m.crush = std::make_shared<CrushMap>(
         TRY(with_context(decode_crush_map(crush), "the CRUSH map inside the OSD map")));
     m.crush_bytes = std::make_shared<const std::string>(std::move(crush));

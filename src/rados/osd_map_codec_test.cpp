@@ -139,7 +139,7 @@ TEST(OsdMapCodec, refuses_columns_of_another_length_than_max_osd) {
                 HasSubstr("2 weights for a max_osd of 3"));
 }
 
-TEST(OsdMapCodec, refuses_a_step_of_another_epoch_or_cluster_or_for_an_osd_beyond_the_end) {
+TEST(OsdMapCodec, refuses_a_step_that_does_not_fit_the_map) {
     OsdMap map = *create_simple_map({.osds = 3});
     OsdMapIncremental step;
     step.fsid = map.fsid;
@@ -154,6 +154,9 @@ TEST(OsdMapCodec, refuses_a_step_of_another_epoch_or_cluster_or_for_an_osd_beyon
     EXPECT_THAT(apply_incremental(map, step).error().to_string(),
                 HasSubstr("new_weight names osd.3, max_osd is 3"));
     step.new_weight.clear();
+    step.new_pools[1] = Pool(); // no PGs
+    EXPECT_THAT(apply_incremental(map, step).error().to_string(), HasSubstr("pg_num 0"));
+    step.new_pools.clear();
     step.full_crc = 1;
     EXPECT_THAT(apply_checked(map, step).error().to_string(), HasSubstr("have diverged"));
 }

@@ -8,6 +8,7 @@
 
 #include "cloudlet/rados/crush_codec.h"
 #include "cloudlet/rados/osd_map_codec.h"
+#include "osd_map_check.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -254,6 +255,7 @@ Result<OsdMap> apply_incremental(const OsdMap& map, const OsdMapIncremental& s) 
         return fail(Code::too_large, fmt::format("new_max_osd is {}, at most {} can be",
                                                  s.new_max_osd, max_osd_limit));
     TRY(check_osds(s, s.new_max_osd >= 0 ? s.new_max_osd : map.max_osd()));
+    TRY(check_pools(s.new_pools));
     OsdMap m = map;
     m.fsid = s.fsid;
     m.epoch = s.epoch;
