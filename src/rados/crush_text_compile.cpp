@@ -380,10 +380,13 @@ private:
     }
 
     Result<void> choose_args(const ChooseArgs& it) {
-        TRY(in_range(it.id, 0, std::numeric_limits<int32_t>::max(), "choose_args"));
-        auto [set, fresh] = map_.choose_args.try_emplace(it.id.value);
-        if (!fresh)
-            return wrong(it.id.line, "choose_args {} duplicated; merge the two", it.id.value);
+        // The set of no pool, -1, is written without a sign: as 18446744073709551615.
+        bool is_default = it.id.value == std::numeric_limits<int64_t>::max();
+        if (!is_default)
+            TRY(in_range(it.id, 0, std::numeric_limits<int32_t>::max(), "choose_args"));
+        int64_t pool = is_default ? crush_default_choose_args : it.id.value;
+        auto [set, fresh] = map_.choose_args.try_emplace(pool);
+        if (!fresh) return wrong(it.id.line, "choose_args {} duplicated; merge the two", pool);
         for (const auto& written : it.buckets) {
             int64_t id = written.bucket.value;
             bool possible = id >= -static_cast<int64_t>(crush_max_buckets);
