@@ -48,12 +48,10 @@ WorkerPool::WorkerPool(std::string name, size_t threads, size_t queue_limit)
 WorkerPool::~WorkerPool() { stop(); }
 
 bool WorkerPool::submit(std::function<void()> function) {
-    {
-        std::lock_guard lock(impl_->mutex);
-        if (impl_->stopping || impl_->queue.size() >= impl_->queue_limit) return false;
-        impl_->queue.push_back(std::move(function));
-    }
-    impl_->work.notify_one();
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->stopping || impl_->queue.size() >= impl_->queue_limit) return false;
+    impl_->queue.push_back(std::move(function));
+    impl_->work.notify_one(); // under the lock: once it is free, the pool may be destroyed
     return true;
 }
 

@@ -37,6 +37,18 @@ TEST(WorkerPool, FinishesTheQueueWhenStoppedAndThenRefuses) {
     EXPECT_FALSE(pool.submit([] {}));
 }
 
+TEST(WorkerPool, MayGoAsSoonAsWhatAnotherThreadSubmittedHasRun) {
+    for (int round = 0; round < 200; ++round) {
+        auto pool = std::make_unique<WorkerPool>("test", 1, 10);
+        std::promise<void> ran;
+        std::thread submitter(
+            [&ran, raw = pool.get()] { EXPECT_TRUE(raw->submit([&ran] { ran.set_value(); })); });
+        ran.get_future().wait();
+        pool.reset(); // perhaps before submit() has returned
+        submitter.join();
+    }
+}
+
 TEST(WorkerPool, LetsAFunctionSubmitTheNext) {
     WorkerPool pool("test", 1, 10);
     std::promise<bool> second;
