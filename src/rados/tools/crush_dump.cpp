@@ -10,10 +10,10 @@ namespace {
 void dump_devices(ReportNode& devices, const CrushMap& map) {
     for (int32_t id = 0; id < map.max_devices; ++id) {
         auto name = map.item_names.find(id);
-        if (name == map.item_names.end()) continue;
         auto& device = devices.add_object("device");
         device.add_number("id", int64_t{id});
-        device.add_text("name", name->second);
+        device.add_text("name",
+                        name == map.item_names.end() ? fmt::format("device{}", id) : name->second);
         if (auto class_name = map.class_name_of_item(id); !class_name.empty())
             device.add_text("class", class_name);
     }

@@ -25,10 +25,10 @@ uint32_t CrushSimulation::draw() {
 
 std::vector<int32_t> CrushSimulation::place(const CrushRule& rule, int32_t count,
                                             std::span<const uint32_t> weights) {
-    std::set<int32_t> types;
+    std::vector<int32_t> types;
     for (const auto& step : rule.steps)
         if (step.op != RuleOp::noop && step.op != RuleOp::take && step.op != RuleOp::emit)
-            types.insert(step.arg2);
+            types.push_back(step.arg2);
     std::vector<int32_t> devices(static_cast<size_t>(std::max(count, 0)));
     for (int attempt = 0; attempt < 100; ++attempt) {
         for (auto& device : devices)
@@ -40,19 +40,20 @@ std::vector<int32_t> CrushSimulation::place(const CrushRule& rule, int32_t count
     return {};
 }
 
-// As crushtool judges, which takes a set_ step for a choice of devices: no device twice; and no
-// bucket of a chosen type twice, where a device is its own bucket only when no type but it is
-// chosen.
+// As crushtool judges, which takes a set_ step for a choice of devices: no device twice, and each
+// in another bucket of every chosen type. Nothing is below a bucket of the devices' own type, so
+// that a rule may choose devices only in its one and only choice.
 bool CrushSimulation::is_valid(const std::vector<int32_t>& devices,
-                               const std::set<int32_t>& types) const {
+                               const std::vector<int32_t>& types) const {
     std::set<int32_t> distinct(devices.begin(), devices.end());
     if (distinct.size() < devices.size()) return false;
-    if (types == std::set<int32_t>{0}) return true;
+    if (types == std::vector<int32_t>{0}) return true;
     for (int32_t type : types) {
         std::set<int32_t> places;
         for (int32_t device : devices) {
             const auto& home = homes_[static_cast<size_t>(device)];
             auto bucket = home.find(type);
+            if (type == 0) return false;
             if (!places.insert(bucket == home.end() ? 0 : bucket->second).second) return false;
         }
     }

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,7 +22,7 @@ public:
                                std::span<const uint32_t> weights);
 
 private:
-    bool is_valid(const std::vector<int32_t>& devices, const std::set<int32_t>& types) const;
+    bool is_valid(const std::vector<int32_t>& devices, const std::vector<int32_t>& types) const;
     uint32_t draw();
 
     const CrushMap& map_;

@@ -307,20 +307,22 @@ std::vector<uint32_t> device_weights(const CrushMap& map, const CrushTestOptions
     return weights;
 }
 
-// Ceph counts shadow buckets too, and takes the value of a set_ step for a number of devices; its
-// "expected" figures depend on it.
+// Ceph counts shadow buckets too, counts a type anew for each step that chooses it, and takes a
+// set_ step for one that chooses devices; its "expected" figures depend on it.
 int32_t most_devices_of_rule(const CrushMap& map, const CrushRule& rule) {
     std::map<int32_t, int32_t> wanted; // type -> how many the last step asks for
-    for (const auto& step : rule.steps)
-        if (step.op != RuleOp::noop && step.op != RuleOp::take && step.op != RuleOp::emit)
-            wanted[step.arg2] = step.arg1;
-    int32_t most = std::max(static_cast<int32_t>(map.buckets.size()), map.max_devices);
-    for (const auto& [type, number] : wanted) {
-        int32_t present = 0;
+    std::map<int32_t, int32_t> present;
+    for (const auto& step : rule.steps) {
+        if (step.op == RuleOp::noop || step.op == RuleOp::take || step.op == RuleOp::emit) continue;
+        wanted[step.arg2] = step.arg1;
         for (const auto& [id, name] : map.item_names)
-            present += id < 0 && map.type_of_item(id) == type;
-        if (number > 0 && number < present) present = number;
-        if (present > 0 && present < most) most = present;
+            present[step.arg2] += id < 0 && map.type_of_item(id) == step.arg2;
+    }
+    int32_t most = std::max(static_cast<int32_t>(map.buckets.size()), map.max_devices);
+    for (auto [type, number] : wanted) {
+        int32_t count = present[type];
+        if (number > 0 && number < count) count = number;
+        if (count > 0 && count < most) most = count;
     }
     return most;
 }

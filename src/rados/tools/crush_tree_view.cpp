@@ -53,7 +53,7 @@ std::vector<CrushTreeRow> crush_tree_rows(const CrushMap& map) {
         rows.push_back(row);
         const CrushBucket* bucket = map.bucket(row.id);
         if (!bucket) continue;
-        std::multimap<std::string, CrushTreeRow> children;
+        std::map<std::string, CrushTreeRow> children; // of one that stands twice the first is shown
         for (size_t i = 0; i < bucket->items.size(); ++i)
             children.emplace(
                 sort_key(map, bucket->items[i]),
