@@ -211,6 +211,7 @@ int run(int argc, char** argv) {
     add_queries(program, line);
     add_images(program, line);
     add_storage(program, line);
+    program.footer("Ceph's tools, with Ceph's options: cloudlet crushtool, cloudlet osdmaptool");
     if (argc < 2) {
         fmt::print(stderr, "{}", program.help());
         return 2;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The numbers of SPECIFICATION.md, measured now, peers beside ours in the same run.
 
-usage: bench.py [ROW...]     rows: start idle pods api oci (default: all)
+usage: bench.py [ROW...]     rows: start idle pods api oci crush plan (default: all)
 
 Machines are noisy: what counts are medians, ratios and CPU time. Each row says what it measured with.
 """
@@ -13,6 +13,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -195,6 +196,44 @@ def bench_oci():
         mine <= peer)
 
 
+def user_seconds(argv, folder):
+    """User CPU of one run; what it prints goes nowhere."""
+    pid = os.posix_spawn(argv[0], argv, dict(os.environ, CEPH_ARGS=f"--crash_dir={folder}"),
+                         file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+    _, status, usage = os.wait4(pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(argv)} failed with status {status}")
+    return usage.ru_utime
+
+
+def bench_crush(rounds=3):
+    maps = (("10 OSDs in 5 hosts", 10, "host straw2 2 root straw2 0"),
+            ("100 OSDs in 10 hosts", 100, "host straw2 10 root straw2 0"),
+            ("1,000 OSDs in 3 levels", 1000, "host straw2 10 rack straw2 10 root straw2 0"))
+    with tempfile.TemporaryDirectory() as folder:
+        for what, osds, layers in maps:
+            file = f"{folder}/{osds}"
+            run(["/usr/bin/crushtool", "-o", file, "--build", "--num_osds", str(osds), *layers.split()])
+            test = ["-i", file, "--test", "--min-x", "0", "--max-x", "999999", "--num-rep", "3", "--show-statistics"]
+            ours, theirs = [], []
+            for _ in range(rounds):
+                theirs.append(user_seconds(["/usr/bin/crushtool", *test], folder))
+                ours.append(user_seconds([str(BIN / "cloudlet"), "crushtool", *test], folder))
+            mine, peer = statistics.median(ours), statistics.median(theirs)
+            row(f"crushtool --test of 1,000,000 inputs, {what}", ">= 2.5 x Ceph's",
+                f"{mine:.2f} s of CPU; Ceph 16.2 {peer:.2f} s; ratio {peer / mine:.1f}", peer >= 2.5 * mine)
+
+
+def bench_plan():
+    told = json.loads(run([str(BIN.parent / "bench" / "rados_bench"), "--benchmark_filter=^plan_removal/remove",
+                           "--benchmark_repetitions=5", "--benchmark_report_aggregates_only=true",
+                           "--benchmark_format=json"], timeout=300).stdout)
+    for entry in told["benchmarks"]:
+        if entry["aggregate_name"] == "median":
+            took = entry["real_time"]
+            row(f"storage plan: {entry['run_name']}", "<= 150 ms", f"{took:.0f} ms; {entry['cpu_time']:.0f} of CPU", took <= 150)
+
+
 def print_table():
     widths = [max(len(str(r[i])) for r in [("what", "bar", "measured", "holds"), *rows]) for i in range(4)]
     print()
@@ -203,7 +242,8 @@ def print_table():
 
 
 def main():
-    benches = {"start": bench_start, "idle": bench_idle, "pods": bench_pods, "api": bench_api, "oci": bench_oci}
+    benches = {"start": bench_start, "idle": bench_idle, "pods": bench_pods, "api": bench_api, "oci": bench_oci,
+               "crush": bench_crush, "plan": bench_plan}
     for name in sys.argv[1:] or benches:
         if name not in benches:
             print(f"bench: no row \"{name}\"; there are {', '.join(benches)}", file=sys.stderr)
