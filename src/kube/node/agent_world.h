@@ -69,7 +69,7 @@ public:
                                     .uid = {},
                                     .resource_version = {}}));
         EXPECT_TRUE(wait([&] { return api.list(api::resources::pods, "", {})->items.empty(); }))
-            << "pods did not end";
+            << "pods did not end: " << remaining();
         down();
         engine = open_engine();
         EXPECT_TRUE(engine->list().empty());
@@ -84,6 +84,16 @@ public:
         images.reset();
         (void)linux::unmount_all(root);
         EXPECT_TRUE(io::remove_tree(root));
+    }
+
+    std::string remaining() {
+        std::string text;
+        const auto pods = api.list(api::resources::pods, "", {}).value();
+        for (const auto& pod : pods.items) text += pod.json().dump_pretty() + "\n";
+        for (const auto& info : engine->list())
+            text += fmt::format("container {} is in state {}\n", info.config.name,
+                                static_cast<int>(info.state));
+        return text;
     }
 
     std::unique_ptr<engine::Engine> open_engine() {
