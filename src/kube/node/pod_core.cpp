@@ -385,6 +385,7 @@ void PodCore::stop_all(Now now, std::vector<Action>& actions) {
     if (!wanted) return;
     if (now.mono < finish_not_before_) return wake_at(finish_not_before_);
     finish_busy_ = true;
+    finish_deletes_ = pod_.deleted;
     actions.push_back({.kind = ActionKind::finish});
 }
 
@@ -471,7 +472,8 @@ void PodCore::finished(const Completion& done, Now now) {
     case ActionKind::finish:
         finish_busy_ = false;
         if (done.ok) {
-            (pod_.deleted ? done_ : finished_terminal_) = true;
+            // A deletion that came meanwhile is still to be carried out.
+            (finish_deletes_ ? done_ : finished_terminal_) = true;
             sandbox_ = false;
         } else {
             finish_failures_ += 1;

@@ -237,6 +237,7 @@ private:
     bool stopping_ = false;
     MonotonicTime stop_deadline_{};
     bool finish_busy_ = false, finished_terminal_ = false, done_ = false;
+    bool finish_deletes_ = false; // the finish under way is also for the object, not the pod alone
     MonotonicTime finish_not_before_{};
     int finish_failures_ = 0;
     std::optional<WallTime> start_time_;

@@ -234,6 +234,21 @@ TEST(PodCore, ADeletedPodIsToldToEndAndKilledAfterItsGrace) {
     EXPECT_TRUE(world.core.is_done());
 }
 
+TEST(PodCore, ADeletionThatComesWhileAnEndedPodIsFinishedIsCarriedOutAfterIt) {
+    const CorePod pod = pod_of({app("a")}, RestartPolicy::never);
+    World world(pod);
+    world.make_sandbox();
+    world.started(world.only(ActionKind::start));
+    world.exits("a", 0);
+    world.only(ActionKind::finish);
+    delete_pod(world, pod, 1s);
+    world.core.finished({.kind = ActionKind::finish}, world.now());
+    EXPECT_FALSE(world.core.is_done()) << "nobody has deleted the object";
+    world.only(ActionKind::finish);
+    world.core.finished({.kind = ActionKind::finish}, world.now());
+    EXPECT_TRUE(world.core.is_done());
+}
+
 TEST(PodCore, ContainersAreNotToldToEndWhileServiceRulesLeadToThem) {
     const CorePod pod = pod_of({app("a")});
     World world(pod);
