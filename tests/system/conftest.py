@@ -1,6 +1,7 @@
 """Fixtures of the system tests: a cloud of one's own, or one that a file's tests share."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from cloud import Cloud  # noqa: E402  (the path comes first)
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is stopped purges its clouds, too
 
 
 @pytest.fixture
