@@ -58,6 +58,10 @@ TEST(Time, FormatsAndParsesRfc3339) {
     EXPECT_EQ(format_time(time), "2026-01-02T03:04:05Z");
     EXPECT_EQ(format_micro_time(time), "2026-01-02T03:04:05.000006Z");
     EXPECT_EQ(format_nano_time(time), "2026-01-02T03:04:05.000006007Z");
+    EXPECT_FALSE(parse_time("2501-10-31T22:22:56Z")) << "more nanoseconds than 64 bits hold";
+    EXPECT_FALSE(parse_time("0001-01-01T00:00:00Z"));
+    EXPECT_TRUE(parse_time("1678-01-01T00:00:00+23:59"));
+    EXPECT_TRUE(parse_time("2261-12-31T23:59:60.999999999-23:59"));
     EXPECT_EQ(*parse_time("2026-01-02T05:04:05+02:00"), *parse_time("2026-01-02T03:04:05Z"));
     for (auto bad :
          {"", "2026", "2026-13-02T03:04:05Z", "2026-02-30T03:04:05Z", "2026-01-02T03:04:05",

@@ -78,6 +78,9 @@ std::string format_nano_time(WallTime time) {
     return fmt::format("{}.{:09}Z", date_and_time(parts.utc), parts.nanoseconds);
 }
 
+// What 64 bits of nanoseconds around 1970 hold, in whole years.
+constexpr int first_year = 1678, last_year = 2261;
+
 Result<WallTime> parse_time(std::string_view text) {
     auto bad = [&] {
         return fail(
@@ -95,6 +98,9 @@ Result<WallTime> parse_time(std::string_view text) {
                                      std::chrono::month(static_cast<unsigned>(*month)),
                                      std::chrono::day(static_cast<unsigned>(*day))};
     if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return bad();
+    if (*year < first_year || *year > last_year)
+        return fail(Code::invalid, fmt::format("\"{}\" is not in the years {} to {}", text,
+                                               first_year, last_year));
 
     size_t at = 19;
     long nanoseconds = 0;

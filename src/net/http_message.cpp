@@ -194,6 +194,12 @@ std::string percent_encode(std::string_view text, std::string_view keep) {
     return out;
 }
 
+/// RFC 3986 section 3.2.2, the characters of an IP-literal.
+static bool is_ipv6_text(std::string_view host) {
+    return host.find(':') != std::string_view::npos &&
+           host.find_first_not_of("0123456789abcdefABCDEF:.") == std::string_view::npos;
+}
+
 Result<Url> parse_url(std::string_view text) {
     auto bad = [&](std::string_view why) {
         return fail(Code::invalid, fmt::format("\"{}\": {}", text, why));
@@ -217,12 +223,15 @@ Result<Url> parse_url(std::string_view text) {
         auto close = authority.find(']');
         if (close == std::string_view::npos) return bad("the address has no closing bracket");
         url.host = authority.substr(1, close - 1);
+        if (!is_ipv6_text(url.host)) return bad("in brackets stands an IPv6 address");
         auto after = authority.substr(close + 1);
         if (!after.empty() && after[0] != ':') return bad("after the address comes a port");
         if (!after.empty()) port = after.substr(1);
     } else {
         auto colon = authority.find(':');
         url.host = authority.substr(0, colon);
+        if (url.host.find_first_of("[]") != std::string::npos)
+            return bad("brackets enclose a whole IPv6 address");
         if (colon != std::string_view::npos) port = authority.substr(colon + 1);
     }
     if (url.host.empty()) return bad("the host is missing");

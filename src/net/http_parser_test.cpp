@@ -128,6 +128,9 @@ TEST(Url, IsTakenApartOrRefusedWithAReason) {
     EXPECT_EQ(url->host, "fd00::1");
     EXPECT_EQ(url->port, 6443);
     EXPECT_EQ(url->target, "/a/b?c=d");
+    for (const char* wrong :
+         {"https://[[2]/", "https://[2]/", "https://a]b/", "https://[::1%eth0]/"})
+        EXPECT_FALSE(parse_url(wrong)) << wrong;
     EXPECT_EQ(parse_url("http://10.0.0.1")->port, 80);
     EXPECT_EQ(parse_url("http://10.0.0.1?x=1")->target, "/?x=1");
     for (auto bad : {"10.0.0.1", "ftp://x/", "http://", "http://x:0/", "http://x:70000/",
