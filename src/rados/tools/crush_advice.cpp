@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "rule_blocks.h"
+#include "osd_map/rule_blocks.h"
 
 namespace cloudlet::rados {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "cloudlet/base/bytes.h"
 #include "cloudlet/rados/crushtool.h"
-#include "crush_oracle.h"
+#include "crush/crush_oracle.h"
 
 namespace cloudlet::rados {
 namespace {

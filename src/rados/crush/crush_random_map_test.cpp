@@ -45,6 +45,7 @@ public:
         make_tunables();
         int32_t devices = static_cast<int32_t>(1 + random_.below(random_.chance(0.3) ? 8 : 60));
         map_.max_devices = devices + static_cast<int32_t>(random_.below(3));
+        devices_ = static_cast<uint64_t>(devices);
         map_.type_names[0] = "osd";
         for (int32_t i = 0; i < devices; ++i) {
             level_.push_back(i);
@@ -149,7 +150,12 @@ private:
 
     int32_t random_start() {
         if (random_.chance(0.6)) return root_;
-        if (random_.chance(0.05)) return static_cast<int32_t>(random_.below(3));
+        // A device with a name: crushtool's decompiler stops in the middle of a line at one
+        // without.
+        if (random_.chance(0.05)) {
+            uint64_t named = std::min<uint64_t>(3, devices_);
+            return static_cast<int32_t>(random_.below(named));
+        }
         for (;;) {
             const auto& bucket = map_.buckets[random_.below(map_.buckets.size())];
             if (bucket) return bucket->id;
@@ -206,6 +212,7 @@ private:
     BucketAlg alg_;
     std::vector<int32_t> level_;
     std::vector<uint32_t> weights_;
+    uint64_t devices_ = 0;
     int32_t root_ = 0;
 };
 

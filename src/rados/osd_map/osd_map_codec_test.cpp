@@ -4,7 +4,7 @@
 
 #include "cloudlet/io/file.h"
 #include "cloudlet/rados/osd_map_create.h"
-#include "crush_random_map.h"
+#include "crush/crush_random_map.h"
 #include "osd_map_random.h"
 
 namespace cloudlet::rados {

@@ -6,7 +6,7 @@
 #include "cloudlet/rados/crush_codec.h"
 #include "cloudlet/rados/crush_edit.h"
 #include "cloudlet/rados/osd_map_codec.h"
-#include "crush_random_map.h"
+#include "crush/crush_random_map.h"
 
 namespace cloudlet::rados {
 namespace {

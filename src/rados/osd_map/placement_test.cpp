@@ -5,7 +5,7 @@
 #include "cloudlet/rados/crush_edit.h"
 #include "cloudlet/rados/osd_map_codec.h"
 #include "cloudlet/rados/osd_map_create.h"
-#include "crush_random_map.h"
+#include "crush/crush_random_map.h"
 #include "osd_map_random.h"
 
 namespace cloudlet::rados {

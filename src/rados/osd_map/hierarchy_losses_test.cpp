@@ -2,7 +2,7 @@
 
 #include "cloudlet/base/random.h"
 #include "hierarchy_losses.h"
-#include "plan_test_support.h"
+#include "plan/plan_test_support.h"
 
 namespace cloudlet::rados {
 namespace {

@@ -11,7 +11,7 @@
 #include "cloudlet/rados/osd_map_codec.h"
 #include "cloudlet/rados/osdmaptool.h"
 #include "cloudlet/rados/placement.h"
-#include "crush_random_map.h"
+#include "crush/crush_random_map.h"
 #include "osd_map_random.h"
 
 namespace cloudlet::rados {

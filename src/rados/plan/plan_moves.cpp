@@ -9,7 +9,7 @@
 #include <charconv>
 
 #include "plan_steps.h"
-#include "rule_blocks.h"
+#include "osd_map/rule_blocks.h"
 
 namespace cloudlet::rados {
 namespace {
