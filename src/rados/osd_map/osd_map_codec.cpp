@@ -18,7 +18,6 @@ using wire::WireReader;
 using wire::WireWriter;
 
 constexpr uint8_t wrapper_compat = 7;
-constexpr size_t envelope_size = 6; // version, compat, 32-bit length
 
 /// Versions that the content asks for; a newer one that was read stays.
 uint8_t osd_part_version(uint8_t now, bool stretch, bool ranges) {

@@ -13,7 +13,7 @@
 namespace cloudlet::rados {
 namespace {
 
-constexpr uint8_t luminous = 12, nautilus = 14, unset_release = 0xff;
+constexpr uint8_t luminous = 12, unset_release = 0xff;
 
 size_t at(int32_t osd) { return static_cast<size_t>(osd); }
 
