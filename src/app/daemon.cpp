@@ -75,8 +75,10 @@ Result<> Daemon::Parts::prepare_folders() {
     lock = TRY(with_context(io::FileLock::acquire(settings.lock_file()),
                             "another daemon serves " + settings.root +
                                 " or begins to; see cloudlet status"));
+    // Who holds the lock alone writes here: others' halves are left from a crash.
     TRY(io::sweep_temporary_files(settings.root));
-    TRY(remember_settings(settings));
+    TRY(with_context(remember_settings(settings),
+                     "the cloud's folder must be writable; choose another with --root"));
     auto cgroups = TRY(with_context(linux::CgroupHost::probe(),
                                     "containers need cgroups; mount them at /sys/fs/cgroup"));
     warnings = cgroups.missing();

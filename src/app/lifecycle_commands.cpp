@@ -79,8 +79,6 @@ Result<> make_and_start(const Settings& settings) {
     TRY(with_context(
         io::make_directories(settings.root),
         "the cloud needs this folder; choose another with --root, or make it writable"));
-    TRY(with_context(remember_settings(settings),
-                     "the cloud's folder must be writable; choose another with --root"));
     TRY(start_daemon(settings));
     return {};
 }
