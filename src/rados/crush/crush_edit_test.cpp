@@ -70,6 +70,18 @@ TEST(CrushEdit, keeps_the_ids_of_shadow_trees_when_devices_come_and_go) {
     EXPECT_FALSE(map.item_of("root~hdd"));
 }
 
+TEST(CrushEdit, refuses_a_tree_that_holds_a_copy_of_another_and_leaves_the_map_alone) {
+    CrushMap map = small_map();
+    ASSERT_TRUE(set_device_class(map, 0, "ssd"));
+    CrushBucket* root = map.bucket(*map.item_of("root"));
+    ASSERT_TRUE(append_item(*root, *map.item_of("host0~ssd"), crush_weight_one, 1));
+    CrushMap before = map;
+    auto rebuilt = rebuild_shadow_trees(map);
+    ASSERT_FALSE(rebuilt);
+    EXPECT_THAT(rebuilt.error().message, testing::HasSubstr("a copy made for a device class"));
+    EXPECT_EQ(map, before);
+}
+
 TEST(CrushEdit, keeps_a_tree_sound_when_items_leave_its_middle) {
     std::vector<int32_t> items = {0, 1, 2, 3, 4};
     std::vector<uint32_t> weights(5, crush_weight_one);

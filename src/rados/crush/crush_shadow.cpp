@@ -133,6 +133,20 @@ void drop_dead_classes(CrushMap& map) {
     std::erase_if(map.class_names, [&](const auto& entry) { return !alive.count(entry.first); });
 }
 
+// As only a file can have it: what holds a copy would hold nothing while copies are made anew.
+Result<void> refuse_held_copies(const CrushMap& without_copies) {
+    for (const auto& bucket : without_copies.buckets) {
+        if (!bucket) continue;
+        for (int32_t item : bucket->items) {
+            if (item >= 0 || without_copies.bucket(item)) continue;
+            return fail(Code::invalid, fmt::format("bucket {} holds item {}, which is a copy made "
+                                                   "for a device class; take it out of there",
+                                                   without_copies.item_name(bucket->id), item));
+        }
+    }
+    return {};
+}
+
 } // namespace
 
 Result<void> rebuild_shadow_trees(CrushMap& map) {
@@ -144,6 +158,7 @@ Result<void> rebuild_shadow_trees(CrushMap& map) {
         if (bucket && changed.is_shadow(bucket->id)) shadows.push_back(bucket->id);
     }
     for (int32_t id : shadows) drop_bucket(changed, id);
+    TRY(refuse_held_copies(changed));
     changed.class_buckets.clear();
     ShadowMaker maker(changed, std::move(old));
     for (int32_t root : changed.roots()) {
