@@ -59,6 +59,7 @@ Result<int32_t> make_parent(CrushMap& map, const std::string& name, int32_t type
                                   weights, map.tunables.straw_calc_version));
     int32_t id = TRY(add_bucket(map, std::move(bucket)));
     map.item_names[id] = name;
+    begin_weight_sets(map, id);
     return id;
 }
 
@@ -125,6 +126,7 @@ Result<void> insert(CrushMap& map, int32_t item, std::string_view name, uint32_t
                                 name));
     }
     if (item >= map.max_devices) map.max_devices = item + 1;
+    complete_weight_sets(map);
     return rebuild_shadow_trees(map);
 }
 
@@ -195,6 +197,7 @@ Result<void> update_item(CrushMap& map, int32_t item, std::string_view name, uin
             if (!bucket || !bucket->find(item)) break;
             TRY(weigh_at(changed, item, weight, location));
             changed.item_names[item] = name;
+            complete_weight_sets(changed);
             return rebuild_shadow_trees(changed);
         }
         TRY(detach_everywhere(changed, item));
@@ -255,6 +258,7 @@ Result<void> remove_item(CrushMap& map, int32_t item) {
         changed.item_names.erase(item);
         changed.item_classes.erase(item);
         if (item < 0) drop_bucket(changed, item);
+        complete_weight_sets(changed);
         return rebuild_shadow_trees(changed);
     });
 }
@@ -278,9 +282,11 @@ Result<void> remove_subtree(CrushMap& map, int32_t root) {
 
 Result<void> reweight_item(CrushMap& map, int32_t item, uint32_t weight) {
     return all_or_nothing(map, [&](CrushMap& changed) -> Result<void> {
-        if (TRY(weigh_everywhere(changed, item, weight)) > 0) return {};
-        return fail(Code::not_found, fmt::format("no bucket holds {}; add it to one first",
-                                                 changed.item_name(item)));
+        if (TRY(weigh_everywhere(changed, item, weight)) == 0)
+            return fail(Code::not_found, fmt::format("no bucket holds {}; add it to one first",
+                                                     changed.item_name(item)));
+        complete_weight_sets(changed);
+        return {};
     });
 }
 

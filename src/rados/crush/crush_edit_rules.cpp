@@ -73,8 +73,11 @@ Result<int32_t> create_simple_rule(CrushMap& map, std::string_view name, std::st
 Result<void> remove_rule(CrushMap& map, std::string_view name) {
     auto id = map.rule_of(name);
     if (!id) return fail(Code::not_found, fmt::format("there is no rule {}", name));
-    if (map.rule(*id)) map.rules[static_cast<size_t>(*id)].reset();
-    map.rule_names.erase(*id);
+    CrushMap changed = map;
+    if (changed.rule(*id)) changed.rules[static_cast<size_t>(*id)].reset();
+    changed.rule_names.erase(*id);
+    TRY(rebuild_shadow_trees(changed)); // a class that only this rule took is gone with it
+    map = std::move(changed);
     return {};
 }
 

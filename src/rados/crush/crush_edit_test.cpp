@@ -97,6 +97,22 @@ TEST(CrushEdit, keeps_a_tree_sound_when_items_leave_its_middle) {
 
 // --- each change as crushtool makes it ---
 
+// What crushtool 16.2 makes of a partial set of choose_args: every bucket gets weight sets, and a
+// host weighs in the root's what its own sums to.
+TEST(CrushEdit, completes_weight_sets_with_every_change_of_weight) {
+    CrushMap map = small_map();
+    int32_t host = *map.item_of("host0");
+    map.choose_args[0][host].weight_sets = {{100, 200}, {300, 400}};
+    ASSERT_TRUE(reweight_item(map, 0, crush_weight_one));
+    auto& args = map.choose_args[0];
+    using Sets = std::vector<std::vector<uint32_t>>;
+    constexpr uint32_t one = crush_weight_one;
+    EXPECT_EQ(args[host].weight_sets, (Sets{{one, 200}, {one, 400}}));
+    EXPECT_EQ(args[*map.item_of("host1")].weight_sets, (Sets{{one, one}, {one, one}}));
+    EXPECT_EQ(args[*map.item_of("root")].weight_sets,
+              (Sets{{one + 200, 2 * one}, {one + 400, 2 * one}}));
+}
+
 class EditDifferential : public CrushOracle {
 protected:
     // Random maps that crushtool changes soundly: with choose_args it may crash.

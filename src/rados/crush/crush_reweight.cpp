@@ -36,24 +36,22 @@ public:
         return {};
     }
 
-    // What the weight sets of `args` say of a bucket, position by position.
-    std::vector<uint32_t> sum_weight_sets(int32_t id, CrushChooseArgs& args) {
+    // What the first weight set of a bucket sums to, after those below it. Ceph leaves the sets of
+    // later positions as they are, and we follow.
+    uint32_t sum_weight_sets(int32_t id, CrushChooseArgs& args) {
         const CrushBucket& bucket = *map_.bucket(id);
         auto found = args.find(id);
-        std::vector<uint32_t> sums(found == args.end() ? 0 : found->second.weight_sets.size());
+        bool has_set = found != args.end() && !found->second.weight_sets.empty();
+        uint32_t sum = 0;
         for (size_t i = 0; i < bucket.items.size(); ++i) {
-            std::vector<uint32_t> below;
-            if (bucket.items[i] < 0) {
-                below = sum_weight_sets(bucket.items[i], args);
-                below.resize(sums.size());
-            }
-            for (size_t set = 0; set < sums.size(); ++set) {
-                uint32_t& weight = found->second.weight_sets[set][i];
-                if (bucket.items[i] < 0) weight = below[set];
-                sums[set] += weight;
-            }
+            int32_t item = bucket.items[i];
+            uint32_t below = item < 0 ? sum_weight_sets(item, args) : 0;
+            if (!has_set) continue;
+            uint32_t& weight = found->second.weight_sets[0][i];
+            if (item < 0) weight = below;
+            sum += weight;
         }
-        return sums;
+        return sum;
     }
 
 private:
@@ -98,6 +96,7 @@ Result<void> reweight_all(CrushMap& map) {
         TRY(reweighter.sum(root));
         for (auto& [pool, args] : changed.choose_args) reweighter.sum_weight_sets(root, args);
     }
+    TRY(rebuild_shadow_trees(changed));
     map = std::move(changed);
     return {};
 }

@@ -1,5 +1,8 @@
 #include "crush_tree_weights.h"
 
+#include <numeric>
+#include <set>
+
 #include <fmt/format.h>
 
 #include "cloudlet/rados/crush_builder.h"
@@ -81,6 +84,72 @@ Result<void> detach(CrushMap& map, int32_t id, int32_t item) {
     });
     TRY(weigh_everywhere(map, id, bucket->weight));
     return {};
+}
+
+namespace {
+
+size_t positions_of(const CrushChooseArgs& args) {
+    for (const auto& [bucket, arg] : args)
+        if (!arg.weight_sets.empty()) return arg.weight_sets.size();
+    return 0;
+}
+
+std::vector<uint32_t> item_weights(const CrushBucket& bucket) {
+    std::vector<uint32_t> weights;
+    for (size_t i = 0; i < bucket.items.size(); ++i) weights.push_back(bucket.item_weight(i));
+    return weights;
+}
+
+// Completes one set of choose_args from the leaves up.
+class WeightSetCompleter {
+public:
+    WeightSetCompleter(const CrushMap& map, CrushChooseArgs& args)
+        : map_(map), args_(args), positions_(positions_of(args)) {}
+
+    void complete() {
+        if (positions_ == 0) return;
+        for (const auto& bucket : map_.buckets)
+            if (bucket) complete(bucket->id);
+    }
+
+private:
+    void complete(int32_t id) {
+        if (!done_.insert(id).second) return;
+        const CrushBucket& bucket = *map_.bucket(id);
+        for (int32_t item : bucket.items)
+            if (item < 0) complete(item);
+        CrushChooseArg& arg = args_[id];
+        if (arg.weight_sets.empty()) arg.weight_sets.assign(positions_, item_weights(bucket));
+        for (size_t i = 0; i < bucket.items.size(); ++i)
+            if (bucket.items[i] < 0) take_sums(arg, i, args_[bucket.items[i]]);
+    }
+
+    static void take_sums(CrushChooseArg& arg, size_t index, const CrushChooseArg& below) {
+        if (arg.weight_sets.size() != below.weight_sets.size()) return;
+        for (size_t position = 0; position < arg.weight_sets.size(); ++position) {
+            const auto& weights = below.weight_sets[position];
+            arg.weight_sets[position][index] =
+                std::accumulate(weights.begin(), weights.end(), uint32_t{0});
+        }
+    }
+
+    const CrushMap& map_;
+    CrushChooseArgs& args_;
+    const size_t positions_;
+    std::set<int32_t> done_;
+};
+
+} // namespace
+
+void complete_weight_sets(CrushMap& map) {
+    for (auto& [pool, args] : map.choose_args) WeightSetCompleter(map, args).complete();
+}
+
+void begin_weight_sets(CrushMap& map, int32_t id) {
+    for (auto& [pool, args] : map.choose_args) {
+        size_t positions = std::max<size_t>(1, positions_of(args));
+        args[id].weight_sets.assign(positions, item_weights(*map.bucket(id)));
+    }
 }
 
 void drop_bucket(CrushMap& map, int32_t id) {

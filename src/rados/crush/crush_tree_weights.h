@@ -18,6 +18,14 @@ Result<size_t> weigh_everywhere(CrushMap& map, int32_t item, uint32_t weight);
 Result<void> attach(CrushMap& map, int32_t bucket, int32_t item);
 Result<void> detach(CrushMap& map, int32_t bucket, int32_t item);
 
+/// Gives every bucket weight sets in each set of choose_args that has any, with as many positions;
+/// what was missing is the buckets' own weights, and a bucket weighs what its weight set sums to.
+/// crushtool does so with every change that weighs something.
+void complete_weight_sets(CrushMap& map);
+/// Weight sets for a bucket that was just made, also in choose_args that had none, as crushtool has
+/// it.
+void begin_weight_sets(CrushMap& map, int32_t id);
+
 /// Forgets a bucket, its choose_args and its name. Whoever holds it must be dealt with before.
 void drop_bucket(CrushMap& map, int32_t id);
 
