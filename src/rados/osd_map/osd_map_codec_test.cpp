@@ -129,7 +129,7 @@ TEST(OsdMapCodec, allocates_nothing_for_a_count_that_the_bytes_cannot_hold) {
     constexpr size_t pool_count = 6 + 6 + 16 + 4 + 8 + 8;
     bytes.replace(pool_count, 4, "\xff\xff\xff\xff");
     EXPECT_THAT(decode_osd_map(bytes).error().to_string(),
-                HasSubstr("4294967295 items cannot fit into the rest of the map at offset 48"));
+                HasSubstr("4294967295 items cannot fit into the rest of the bytes at offset 48"));
 }
 
 TEST(OsdMapCodec, refuses_columns_of_another_length_than_max_osd) {

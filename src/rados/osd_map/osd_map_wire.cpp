@@ -11,7 +11,7 @@ void WireReader::fail(std::string_view what) {
 
 std::string_view WireReader::take(size_t size, std::string_view what) {
     if (size > left()) {
-        fail(fmt::format("the map ends inside {} ({} bytes wanted, {} left)", what, size, left()));
+        fail(fmt::format("the bytes end inside {} ({} bytes wanted, {} left)", what, size, left()));
         return {};
     }
     std::string_view bytes = bytes_.substr(at_, size);
@@ -24,7 +24,7 @@ size_t WireReader::count(std::string_view what) {
     number(count);
     if (count <= left()) return count;
     at_ -= sizeof count;
-    fail(fmt::format("{} of {} items cannot fit into the rest of the map", what, count));
+    fail(fmt::format("{} of {} items cannot fit into the rest of the bytes", what, count));
     return 0;
 }
 

@@ -48,7 +48,7 @@ public:
 
     template <Number T>
     void number(T& value) {
-        if (left() < sizeof value) return fail("the map ends inside a number");
+        if (left() < sizeof value) return fail("the bytes end inside a number");
         std::memcpy(&value, bytes_.data() + at_, sizeof value);
         at_ += sizeof value;
     }

@@ -1,0 +1,85 @@
+#include "cloudlet/rados/pg_types.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace cloudlet::rados {
+
+namespace {
+
+uint32_t reversed(uint32_t bits) {
+    bits = ((bits >> 1) & 0x55555555) | ((bits & 0x55555555) << 1);
+    bits = ((bits >> 2) & 0x33333333) | ((bits & 0x33333333) << 2);
+    bits = ((bits >> 4) & 0x0f0f0f0f) | ((bits & 0x0f0f0f0f) << 4);
+    return __builtin_bswap32(bits);
+}
+
+void raise(Epoch& mine, Epoch theirs) { mine = std::max(mine, theirs); }
+
+} // namespace
+
+std::string LogVersion::to_string() const { return fmt::format("{}'{}", epoch, counter); }
+
+std::string RequestId::to_string() const {
+    return fmt::format("client.{}.{}:{}", client, incarnation, number);
+}
+
+std::string PgShard::to_string() const {
+    return shard == no_shard ? fmt::format("{}", osd) : fmt::format("{}({})", osd, shard);
+}
+
+std::strong_ordering PgObject::operator<=>(const PgObject& other) const {
+    if (hash != other.hash) return reversed(hash) <=> reversed(other.hash);
+    if (auto order = name_space.compare(other.name_space)) return order <=> 0;
+    if (auto order = locator_key.compare(other.locator_key)) return order <=> 0;
+    if (auto order = name.compare(other.name)) return order <=> 0;
+    return snap <=> other.snap;
+}
+
+void PgHistory::learn(const PgHistory& other) {
+    raise(epoch_created, other.epoch_created);
+    raise(last_epoch_started, other.last_epoch_started);
+    raise(last_interval_started, other.last_interval_started);
+    raise(last_epoch_clean, other.last_epoch_clean);
+    raise(last_interval_clean, other.last_interval_clean);
+    raise(last_epoch_split, other.last_epoch_split);
+}
+
+const MissingSet::Item* MissingSet::find(const PgObject& object) const {
+    auto at = items_.find(object);
+    return at == items_.end() ? nullptr : &at->second;
+}
+
+LogVersion MissingSet::oldest_need() const {
+    return needs_.empty() ? LogVersion{} : *needs_.begin();
+}
+
+void MissingSet::set(const PgObject& object, Item item) {
+    erase(object);
+    items_.emplace(object, item);
+    needs_.insert(item.need);
+}
+
+void MissingSet::erase(const PgObject& object) {
+    auto at = items_.find(object);
+    if (at == items_.end()) return;
+    needs_.erase(needs_.find(at->second.need));
+    items_.erase(at);
+}
+
+void MissingSet::note(const LogEntry& entry) {
+    if (!entry.changes_object()) return;
+    if (entry.is_remove()) return erase(entry.object);
+    const Item* old = find(entry.object);
+    set(entry.object, {entry.version, old ? old->have : entry.prior_version});
+}
+
+void MissingSet::arrived(const PgObject& object, LogVersion version) {
+    const Item* item = find(object);
+    if (!item) return;
+    if (version >= item->need) return erase(object);
+    set(object, {item->need, version});
+}
+
+} // namespace cloudlet::rados
