@@ -35,7 +35,8 @@ struct PgLogLimits {
 
 class PgLog {
 public:
-    explicit PgLog(PgLogLimits limits = {}) : limits_(limits) {}
+    PgLog() = default;
+    explicit PgLog(PgLogLimits limits) : limits_(limits) {}
 
     LogVersion head() const { return entries_.empty() ? tail_ : entries_.back().version; }
     /// Everything up to the tail is known to have happened, but not listed.
