@@ -79,6 +79,11 @@ Result<> make_and_start(const Settings& settings) {
     TRY(with_context(
         io::make_directories(settings.root),
         "the cloud needs this folder; choose another with --root, or make it writable"));
+    if (access(settings.root.c_str(), W_OK) != 0) {
+        Result<> refused = fail_errno("write into " + settings.root);
+        return with_context(refused,
+                            "the cloud's folder must be writable; choose another with --root");
+    }
     TRY(start_daemon(settings));
     return {};
 }

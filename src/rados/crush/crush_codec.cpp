@@ -28,7 +28,10 @@ Result<std::map<int32_t, std::string>> read_names(CrushReader& in, std::string_v
     std::map<int32_t, std::string> names;
     for (uint32_t i = 0; i < count; ++i) {
         int32_t key = TRY(in.read<int32_t>());
-        names[key] = TRY(read_text(in));
+        std::string name = TRY(read_text(in));
+        // Written again, the length 0 would read as the upper half of a key of 64 bits.
+        if (name.empty()) return in.fail_here("an empty name");
+        names[key] = std::move(name);
     }
     return names;
 }
