@@ -201,11 +201,13 @@ TEST(Watch, GivenAReaderThatDoesNotReadThenItIsCutAndOthersAreServed) {
     watching.wait(false);
     WatchReader good(world, config_maps + "?watch=true");
     Finish finish(world);
-    for (int i = 0; i < 40; ++i)
+    for (size_t i = 0; i < 40; ++i) {
         must(world.client().create(
             resources::config_maps, "default",
             config_map("big" + std::to_string(i), std::string(512 << 10, 'x'))));
-    EXPECT_EQ(good.wait_for(40).size(), 40u);
+        // One by one: on a busy machine a reader that reads falls behind a burst, too, and is cut.
+        ASSERT_EQ(good.wait_for(i + 1).size(), i + 1);
+    }
     gate.set_value();
     EXPECT_FALSE(slow.get()); // ended by the server before its time, in the middle of a chunk
 }
