@@ -52,6 +52,7 @@ public:
     }
 
     ~TestWorld() {
+        if (!images) images = image::ImageStore::open(root).value();
         if (!engine) open();
         if (auto removed = engine->remove_all(); !removed)
             ADD_FAILURE() << removed.error().to_string();

@@ -1,11 +1,15 @@
 #include "cloudlet/io/file.h"
 
+#include <thread>
+
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cloudlet/base/clock.h"
 #include "cloudlet/base/id.h"
 
 namespace cloudlet::io {
@@ -21,6 +25,9 @@ std::string name_in_folder(const std::string& path) {
     auto slash = path.find_last_of('/');
     return slash == std::string::npos ? path : path.substr(slash + 1);
 }
+
+// Far more than a child needs from its fork to its exec, also on a busy machine.
+constexpr Duration kOrphanPatience = std::chrono::seconds(1);
 
 // `.<name>.tmp-<12 hexadecimal digits>`: no file that somebody named is mistaken for one.
 constexpr std::string_view temporary_mark = ".tmp-";
@@ -140,18 +147,34 @@ Result<std::string> make_temporary_directory(const std::string& prefix) {
     return path;
 }
 
+Result<bool> lock_within(int fd, Duration patience) {
+    const auto limit = system_clock().monotonic() + patience;
+    for (;;) {
+        if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK) return fail_errno("flock");
+        if (system_clock().monotonic() >= limit) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+}
+
 Result<FileLock> FileLock::acquire(const std::string& path) {
     auto fd = TRY(open_file(path, O_RDWR | O_CREAT, 0644));
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) return fail_errno("lock " + path);
-        auto holder = read_all(fd.get(), 64).value_or("");
+    bool locked = TRY(with_context(lock_within(fd.get(), Duration::zero()), path));
+    std::string holder;
+    if (!locked) {
+        holder = read_all(fd.get(), 64).value_or("");
         while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+        const int pid = atoi(holder.c_str());
+        const bool gone = pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
+        if (gone) locked = TRY(with_context(lock_within(fd.get(), kOrphanPatience), path));
+    }
+    if (!locked)
         return fail(Code::conflict,
                     fmt::format("{} is locked by process {}", path, holder.empty() ? "?" : holder));
-    }
     // The holder's name is a courtesy: a full disk must not keep anyone from the lock.
     std::string pid = fmt::format("{}\n", ::getpid());
-    if (::ftruncate(fd.get(), 0) == 0) (void)write_all(fd.get(), pid);
+    if (::ftruncate(fd.get(), 0) == 0 && ::lseek(fd.get(), 0, SEEK_SET) == 0)
+        (void)write_all(fd.get(), pid);
     return FileLock(std::move(fd));
 }
 

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -179,6 +180,37 @@ TEST(FileLock, ASecondHolderIsToldWhoHasIt) {
                     testing::HasSubstr(fmt::format("process {}", ::getpid())));
     }
     EXPECT_TRUE(FileLock::acquire(folder / "lock"));
+}
+
+/// A process that shares the lock of `path`, as a child does between fork and exec. It lets go when
+/// somebody reads the holder's name, that is, after he was refused.
+pid_t share_until_asked(const FileLock&, const std::string& path) {
+    auto events = UniqueFd(::inotify_init1(IN_CLOEXEC));
+    EXPECT_GE(::inotify_add_watch(events.get(), path.c_str(), IN_ACCESS), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        char event[512];
+        ::_exit(::read(events.get(), event, sizeof event) > 0 ? 0 : 1);
+    }
+    return child;
+}
+
+TEST(FileLock, WaitsForTheChildThatAKilledHolderWasStarting) {
+    TemporaryFolder folder;
+    const pid_t gone = ::fork();
+    if (gone == 0) ::_exit(0);
+    ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
+    auto held = FileLock::acquire(folder / "lock").value();
+    ASSERT_EQ(::truncate((folder / "lock").c_str(), 0), 0);
+    ASSERT_TRUE(append_file(folder / "lock", fmt::format("{}\n", gone)));
+    const pid_t child = share_until_asked(held, folder / "lock");
+    { const FileLock dropped = std::move(held); }
+    const auto next = FileLock::acquire(folder / "lock");
+    EXPECT_TRUE(next) << next.error().to_string();
+    EXPECT_EQ(*read_file(folder / "lock"), fmt::format("{}\n", ::getpid()));
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
 }
 
 TEST(UniqueFd, ClosesWhatItOwnsOnce) {

@@ -2,15 +2,19 @@
 
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "cloudlet/io/file.h"
+
 namespace cloudlet::store {
 
 namespace {
+
+// The child that a killed holder was just starting keeps the lock until its exec.
+constexpr Duration kPatience = std::chrono::milliseconds(200);
 
 std::string folder_of(const std::string& path) {
     const size_t slash = path.rfind('/');
@@ -77,11 +81,9 @@ public:
         const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0) return fail_errno("open " + path);
         auto file = std::make_unique<SystemFile>(path, fd);
-        if (exclusive && ::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            if (errno != EWOULDBLOCK) return fail_errno("lock " + path);
+        if (exclusive && !TRY(with_context(io::lock_within(fd, kPatience), path)))
             return fail(Code::conflict,
                         fmt::format("{} is in use by another process; stop that one first", path));
-        }
         return file;
     }
 

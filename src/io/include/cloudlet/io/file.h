@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cloudlet/base/clock.h"
 #include "cloudlet/base/result.h"
 #include "cloudlet/io/fd.h"
 
@@ -58,12 +59,18 @@ Result<> sync_directory(const std::string& path);
 /// Makes an empty folder `prefix` + six random letters, mode 0700, and returns its path.
 Result<std::string> make_temporary_directory(const std::string& prefix);
 
+/// Takes the exclusive lock (flock) of an open file, waiting at most `patience` for its holder.
+/// False: it is still held. Patience is for a killed holder's child: between fork and exec it
+/// shares the lock, and the kernel gives it back only when the child has come to its exec.
+Result<bool> lock_within(int fd, Duration patience);
+
 /// An advisory lock (flock) on a file that names its holder; the kernel drops it when the process
 /// ends, however it ends. Held until destruction.
 class FileLock {
 public:
-    /// Makes the file if needed and writes our pid into it. Does not wait: Code::conflict names the
-    /// pid of the holder.
+    /// Makes the file if needed and writes our pid into it. Does not wait for a living holder:
+    /// Code::conflict names its pid. After one that was killed it waits up to a second, until the
+    /// child that was just being started has let go.
     static Result<FileLock> acquire(const std::string& path);
 
 private:
