@@ -95,14 +95,14 @@ Result<void> hang(CrushMap& map, int32_t item, const CrushLocation& location) {
 }
 
 // Weighs the item in those buckets of a location that hold it. Gives in how many.
-Result<size_t> weigh_at(CrushMap& map, int32_t item, uint32_t weight,
-                        const CrushLocation& location) {
+Result<size_t> weigh_at(CrushMap& map, int32_t item, uint32_t weight, const CrushLocation& location,
+                        InSets in_sets) {
     size_t places = 0;
     for (const auto& [type, name] : location) {
         auto id = map.item_of(name);
         const CrushBucket* bucket = id ? map.bucket(*id) : nullptr;
         if (!bucket || !bucket->find(item)) continue;
-        TRY(weigh_in(map, *id, item, weight));
+        TRY(weigh_in(map, *id, item, weight, in_sets));
         ++places;
     }
     return places;
@@ -119,7 +119,9 @@ Result<void> insert(CrushMap& map, int32_t item, std::string_view name, uint32_t
     }
     map.item_names[item] = name;
     TRY(hang(map, item, location));
-    if (TRY(weigh_at(map, item, weight, location)) == 0) {
+    // A bucket brings its weight sets along, and their sums.
+    InSets in_sets = item >= 0 ? InSets::same : InSets::kept;
+    if (TRY(weigh_at(map, item, weight, location, in_sets)) == 0) {
         return fail(Code::invalid,
                     fmt::format("the location of {} names no place; give it as type and name, of "
                                 "types that the map has",
@@ -195,12 +197,14 @@ Result<void> update_item(CrushMap& map, int32_t item, std::string_view name, uin
             auto id = changed.item_of(*bucket_name);
             const CrushBucket* bucket = id ? changed.bucket(*id) : nullptr;
             if (!bucket || !bucket->find(item)) break;
-            TRY(weigh_at(changed, item, weight, location));
             changed.item_names[item] = name;
+            if (bucket->item_weight(*bucket->find(item)) == weight) return {};
+            TRY(weigh_at(changed, item, weight, location, InSets::same));
             complete_weight_sets(changed);
             return rebuild_shadow_trees(changed);
         }
         TRY(detach_everywhere(changed, item));
+        TRY(rebuild_shadow_trees(changed)); // their ids come before those of new buckets
         return insert(changed, item, name, weight, location);
     });
 }
@@ -257,8 +261,10 @@ Result<void> remove_item(CrushMap& map, int32_t item) {
         TRY(detach_everywhere(changed, item));
         changed.item_names.erase(item);
         changed.item_classes.erase(item);
-        if (item < 0) drop_bucket(changed, item);
-        complete_weight_sets(changed);
+        if (item < 0) {
+            drop_bucket(changed, item);
+            keep_only_straw2_args(changed);
+        }
         return rebuild_shadow_trees(changed);
     });
 }
@@ -276,13 +282,14 @@ Result<void> remove_subtree(CrushMap& map, int32_t root) {
             TRY(detach_everywhere(changed, id));
             drop_bucket(changed, id);
         }
+        keep_only_straw2_args(changed);
         return rebuild_shadow_trees(changed);
     });
 }
 
 Result<void> reweight_item(CrushMap& map, int32_t item, uint32_t weight) {
     return all_or_nothing(map, [&](CrushMap& changed) -> Result<void> {
-        if (TRY(weigh_everywhere(changed, item, weight)) == 0)
+        if (TRY(weigh_everywhere(changed, item, weight, InSets::same)) == 0)
             return fail(Code::not_found, fmt::format("no bucket holds {}; add it to one first",
                                                      changed.item_name(item)));
         complete_weight_sets(changed);

@@ -158,6 +158,7 @@ Result<void> rebuild_shadow_trees(CrushMap& map) {
         if (bucket && changed.is_shadow(bucket->id)) shadows.push_back(bucket->id);
     }
     for (int32_t id : shadows) drop_bucket(changed, id);
+    if (!shadows.empty()) keep_only_straw2_args(changed);
     TRY(refuse_held_copies(changed));
     changed.class_buckets.clear();
     ShadowMaker maker(changed, std::move(old));

@@ -26,64 +26,27 @@ Result<CrushBucket*> find_bucket(CrushMap& map, int32_t id) {
 
 } // namespace
 
-Result<void> weigh_in(CrushMap& map, int32_t id, int32_t item, uint32_t weight) {
+Result<void> weigh_in(CrushMap& map, int32_t id, int32_t item, uint32_t weight, InSets in_sets) {
     CrushBucket* bucket = TRY(find_bucket(map, id));
     TRY(set_item_weight(*bucket, item, weight, map.tunables.straw_calc_version));
     size_t index = *bucket->find(item);
-    for_each_arg(map, id, [&](CrushChooseArg& arg) {
-        for (auto& weights : arg.weight_sets) weights[index] = weight;
-    });
-    TRY(weigh_everywhere(map, id, bucket->weight));
+    if (in_sets == InSets::same) {
+        for_each_arg(map, id, [&](CrushChooseArg& arg) {
+            for (auto& weights : arg.weight_sets) weights[index] = weight;
+        });
+    }
+    TRY(weigh_everywhere(map, id, bucket->weight, InSets::kept));
     return {};
 }
 
-Result<size_t> weigh_everywhere(CrushMap& map, int32_t item, uint32_t weight) {
+Result<size_t> weigh_everywhere(CrushMap& map, int32_t item, uint32_t weight, InSets in_sets) {
     size_t places = 0;
     for (size_t slot = 0; slot < map.buckets.size(); ++slot) {
         if (!map.buckets[slot] || !map.buckets[slot]->find(item)) continue;
-        TRY(weigh_in(map, map.buckets[slot]->id, item, weight));
+        TRY(weigh_in(map, map.buckets[slot]->id, item, weight, in_sets));
         ++places;
     }
     return places;
-}
-
-Result<void> attach(CrushMap& map, int32_t id, int32_t item) {
-    CrushBucket* bucket = TRY(find_bucket(map, id));
-    // A uniform bucket takes no other weight than its own; the caller's weigh_in() follows.
-    uint32_t weight = bucket->alg == BucketAlg::uniform ? bucket->uniform_weight : 0;
-    TRY(append_item(*bucket, item, weight, map.tunables.straw_calc_version));
-    for_each_arg(map, id, [&](CrushChooseArg& arg) {
-        for (auto& weights : arg.weight_sets) weights.push_back(weight);
-        if (!arg.ids.empty()) arg.ids.push_back(item);
-    });
-    return {};
-}
-
-Result<void> detach(CrushMap& map, int32_t id, int32_t item) {
-    CrushBucket* bucket = TRY(find_bucket(map, id));
-    auto index = bucket->find(item);
-    if (!index) {
-        return fail(Code::not_found,
-                    fmt::format("{} is not in {}", map.item_name(item), map.item_name(id)));
-    }
-    size_t before = bucket->items.size();
-    TRY(erase_item(*bucket, item, map.tunables.straw_calc_version));
-    // A tree keeps a hole where the item was, and loses holes at its end.
-    bool keeps_hole = bucket->alg == BucketAlg::tree;
-    for_each_arg(map, id, [&](CrushChooseArg& arg) {
-        auto cut = [&](auto& values) {
-            if (values.size() != before) return;
-            if (keeps_hole) {
-                values.resize(bucket->items.size());
-            } else {
-                values.erase(values.begin() + static_cast<std::ptrdiff_t>(*index));
-            }
-        };
-        for (auto& weights : arg.weight_sets) cut(weights);
-        cut(arg.ids);
-    });
-    TRY(weigh_everywhere(map, id, bucket->weight));
-    return {};
 }
 
 namespace {
@@ -145,6 +108,46 @@ void complete_weight_sets(CrushMap& map) {
     for (auto& [pool, args] : map.choose_args) WeightSetCompleter(map, args).complete();
 }
 
+Result<void> attach(CrushMap& map, int32_t id, int32_t item) {
+    CrushBucket* bucket = TRY(find_bucket(map, id));
+    // A uniform bucket takes no other weight than its own; the caller's weigh_in() follows.
+    uint32_t weight = bucket->alg == BucketAlg::uniform ? bucket->uniform_weight : 0;
+    TRY(append_item(*bucket, item, weight, map.tunables.straw_calc_version));
+    for_each_arg(map, id, [&](CrushChooseArg& arg) {
+        for (auto& weights : arg.weight_sets) weights.push_back(weight);
+        if (!arg.ids.empty()) arg.ids.push_back(item);
+    });
+    return {};
+}
+
+Result<void> detach(CrushMap& map, int32_t id, int32_t item) {
+    CrushBucket* bucket = TRY(find_bucket(map, id));
+    auto index = bucket->find(item);
+    if (!index) {
+        return fail(Code::not_found,
+                    fmt::format("{} is not in {}", map.item_name(item), map.item_name(id)));
+    }
+    size_t before = bucket->items.size();
+    TRY(weigh_in(map, id, item, 0, InSets::same));
+    complete_weight_sets(map);
+    TRY(erase_item(*bucket, item, map.tunables.straw_calc_version));
+    // A tree keeps a hole where the item was, and loses holes at its end.
+    bool keeps_hole = bucket->alg == BucketAlg::tree;
+    for_each_arg(map, id, [&](CrushChooseArg& arg) {
+        auto cut = [&](auto& values) {
+            if (values.size() != before) return;
+            if (keeps_hole) {
+                values.resize(bucket->items.size());
+            } else {
+                values.erase(values.begin() + static_cast<std::ptrdiff_t>(*index));
+            }
+        };
+        for (auto& weights : arg.weight_sets) cut(weights);
+        cut(arg.ids);
+    });
+    return {};
+}
+
 void begin_weight_sets(CrushMap& map, int32_t id) {
     for (auto& [pool, args] : map.choose_args) {
         size_t positions = std::max<size_t>(1, positions_of(args));
@@ -158,6 +161,15 @@ void drop_bucket(CrushMap& map, int32_t id) {
     map.item_classes.erase(id);
     map.class_buckets.erase(id);
     for (auto& [pool, args] : map.choose_args) args.erase(id);
+}
+
+void keep_only_straw2_args(CrushMap& map) {
+    for (auto& [pool, args] : map.choose_args) {
+        std::erase_if(args, [&](const auto& entry) {
+            const CrushBucket* bucket = map.bucket(entry.first);
+            return !bucket || bucket->alg != BucketAlg::straw2;
+        });
+    }
 }
 
 } // namespace cloudlet::rados
