@@ -1,73 +1,12 @@
 // Where every PG of random maps is must equal what Ceph's osdmaptool (Debian's ceph-base) says of
 // the same file.
-#include <chrono>
-#include <filesystem>
-#include <fstream>
-#include <random>
-
-#include "cloudlet/io/file.h"
-#include "cloudlet/io/process.h"
-#include "cloudlet/rados/crush_builder.h"
-#include "cloudlet/rados/osd_map_codec.h"
-#include "cloudlet/rados/osdmaptool.h"
 #include "cloudlet/rados/placement.h"
 #include "crush/crush_random_map.h"
 #include "osd_map_random.h"
+#include "osdmaptool_oracle.h"
 
 namespace cloudlet::rados {
 namespace {
-
-struct ToolRun {
-    std::string out, err;
-    int status = 0;
-};
-
-class OsdmaptoolDifferential : public testing::Test {
-protected:
-    OsdmaptoolDifferential()
-        : folder_(*io::make_temporary_directory(testing::TempDir() + "osdmap.")) {}
-    ~OsdmaptoolDifferential() override { std::filesystem::remove_all(folder_); }
-
-    std::string path(std::string_view name) const { return fmt::format("{}/{}", folder_, name); }
-
-    static ToolRun theirs(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), "osdmaptool");
-        auto output = io::run(arguments, std::chrono::seconds(60));
-        if (!output) {
-            ADD_FAILURE() << "osdmaptool does not run; install ceph-base";
-            return {};
-        }
-        return {output->out, output->err, output->exit_status.code};
-    }
-
-    static ToolRun ours(const std::vector<std::string>& arguments) {
-        ToolRun run;
-        ToolStreams streams{.out = [&](std::string_view text) { run.out += text; },
-                            .err = [&](std::string_view text) { run.err += text; }};
-        run.status = osdmaptool(arguments, streams);
-        return run;
-    }
-
-    /// The same output and exit status; what is said on the error stream is ours to choose.
-    static void expect_same(const std::vector<std::string>& arguments) {
-        SCOPED_TRACE(fmt::format("osdmaptool {}", fmt::join(arguments, " ")));
-        ToolRun ceph = theirs(arguments), cloudlet = ours(arguments);
-        EXPECT_EQ(cloudlet.out, ceph.out) << ceph.err;
-        EXPECT_EQ(cloudlet.status, ceph.status) << ceph.err << cloudlet.err;
-    }
-
-    void write(const std::string& name, const OsdMap& map) const {
-        // No fsync: the file lives for one run of the tool.
-        std::ofstream(path(name), std::ios::binary) << encode_osd_map(map);
-    }
-
-    std::string folder_;
-};
-
-uint64_t first_seed() {
-    if (const char* given = std::getenv("CLOUDLET_SEED")) return std::strtoull(given, nullptr, 10);
-    return std::random_device{}();
-}
 
 TEST_F(OsdmaptoolDifferential, agrees_on_every_pg_of_random_maps) {
     uint64_t seed = first_seed();
@@ -196,64 +135,6 @@ TEST_F(OsdmaptoolDifferential, names_the_cause_and_the_remedy_where_pgs_come_out
     EXPECT_THAT(said({"--mark-up-in", "--adjust-crush-weight", "0:0,1:0,2:0"}),
                 testing::AllOf(testing::HasSubstr("weight 0"),
                                testing::HasSubstr("ceph osd crush reweight osd.0 1.0")));
-}
-
-/// 6 hosts of two OSDs, 128 PGs with a copy in each of three hosts.
-OsdMap uneven_cluster() {
-    CrushLayer layers[] = {{"host", BucketAlg::straw2, 2}, {"root", BucketAlg::straw2, 0}};
-    CrushMap crush = *build_crush_map(12, layers);
-    OsdMap map;
-    map.epoch = 1;
-    map.resize_osds(12);
-    for (auto& state : map.osd_state) state = osd_exists | osd_up;
-    for (auto& weight : map.osd_weight) weight = crush_weight_one;
-    map.pools[1].set_pg_num(128, 128);
-    map.pool_names[1] = "data";
-    map.set_crush(std::move(crush));
-    return map;
-}
-
-uint32_t spread(const OsdMap& map) {
-    CrushWorkspace work;
-    Placer placer = *Placer::prepare(std::make_shared<const OsdMap>(map));
-    PoolPlacement placement = placer.place_pool(work, 1);
-    std::vector<uint32_t> counts(map.osd_state.size());
-    for (uint32_t pg = 0; pg < placement.pg_num(); ++pg)
-        for (int32_t osd : placement.up[pg]) ++counts[static_cast<size_t>(osd)];
-    auto [least, most] = std::minmax_element(counts.begin(), counts.end());
-    return *most - *least;
-}
-
-TEST_F(OsdmaptoolDifferential, evens_out_a_map_with_exceptions_that_ceph_keeps) {
-    write("map", uneven_cluster());
-    ASSERT_GT(spread(uneven_cluster()), 4u);
-    ToolRun run = ours({path("map"), "--upmap", path("commands"), "--upmap-active",
-                        "--upmap-deviation", "1", "--upmap-max", "100", "--save"});
-    EXPECT_EQ(run.status, 0) << run.err;
-    EXPECT_LE(spread(*decode_osd_map(*io::read_file(path("map")))), 2u);
-    EXPECT_THAT(*io::read_file(path("commands")), testing::HasSubstr("ceph osd pg-upmap-items 1."));
-    ToolRun ceph = theirs({path("map"), "--upmap-cleanup", "-"});
-    EXPECT_EQ(ceph.out, "checking for upmap cleanups\n");
-}
-
-TEST_F(OsdmaptoolDifferential, cleans_up_stale_exceptions_as_ceph_does) {
-    OsdMap map = uneven_cluster();
-    CrushWorkspace work;
-    Placer placer = *Placer::prepare(std::make_shared<const OsdMap>(map));
-    auto up = placer.place(work, {1, 3}).up.osds;
-    auto spare = [&](std::vector<int32_t> taken) {
-        int32_t osd = 0;
-        while (std::ranges::any_of(taken, [&](int32_t t) { return t / 2 == osd / 2; })) ++osd;
-        return osd;
-    };
-    map.pg_upmap_items[{1, 3}] = {{up[0], spare(up)}};          // stays
-    map.pg_upmap_items[{1, 4}] = {{up[0] ^ 1, up[0] ^ 1}};      // changes nothing
-    map.pg_upmap_items[{1, 900}] = {{0, 1}};                    // of no PG
-    map.pg_upmap_items[{7, 1}] = {{0, 1}};                      // of no pool
-    map.pg_upmap[{1, 5}] = placer.place(work, {1, 5}).raw.osds; // says what CRUSH says
-    map.pg_upmap[{1, 6}] = {0, 1, 2};                           // two in one host
-    write("map", map);
-    expect_same({path("map"), "--upmap-cleanup", "-"});
 }
 
 } // namespace

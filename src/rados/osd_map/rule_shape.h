@@ -2,6 +2,7 @@
 // What a rule demands of a set of OSDs, so that an exception from CRUSH can keep to it.
 
 #include <map>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -14,15 +15,17 @@ public:
     /// `rule` may be -1 or missing: such a shape allows no OSD.
     RuleShape(const CrushMap& crush, int32_t rule, int32_t pool_size);
 
-    /// Each device that the rule can choose, and its part of the weight below the rule's takes.
+    /// Each device that the rule can choose, and its part of the weight below the rule's takes; NaN
+    /// where nothing below a take has weight.
     const std::map<int32_t, double>& shares() const { return shares_; }
 
-    /// Whether CRUSH could have chosen this set, as far as failure domains go: at most one device
-    /// in each bucket of a chooseleaf's type, and no more buckets of a choose's type than it
-    /// chooses. Holes are allowed.
+    /// Whether a set keeps to the rule as Ceph checks an exception: at most one device in each
+    /// bucket of a chooseleaf's type, no more buckets of a choose's type than it chooses, and all
+    /// below the first bucket taken where a step chooses devices directly (a hole is below none).
     bool allows(std::span<const int32_t> osds) const;
 
-    /// Whether `to` may stand for `from` in a set: the set stays allowed, and every bucket that a
+    /// Whether `to` may stand for `from` in a set: it is below the same takes, the failure domains
+    /// of all steps are kept, and every bucket that a
     /// choose step chose on the way stays the same.
     bool may_replace(std::span<const int32_t> osds, int32_t from, int32_t to) const;
 
@@ -34,8 +37,12 @@ private:
     };
     int32_t ancestor(int32_t device, size_t choice) const;
     void add_devices(const CrushMap& crush, int32_t take);
+    bool spreads(std::span<const int32_t> osds, size_t choice) const;
+    bool below_device_roots(int32_t osd) const;
 
     std::vector<Choice> choices_;
+    std::set<int32_t> device_roots_; // the first bucket taken, when a step chooses devices directly
+    std::map<int32_t, std::set<int32_t>> devices_; // by take
     std::map<int32_t, double> shares_;
     std::map<int32_t, std::vector<int32_t>> ancestors_; // by device, one for each choice
 };

@@ -58,13 +58,13 @@ private:
     }
 
     bool keeps_to_rule(const Pool& pool, const std::vector<int32_t>& osds) {
-        int32_t rule = rule_of_pool(*map_.crush, pool);
+        int32_t rule = pool.crush_rule; // even one of another type, which places nothing
         auto shape = shapes_.try_emplace({rule, pool.size}, *map_.crush, rule, pool.size).first;
         if (!shape->second.allows(osds)) return false;
         // A hole keeps to no rule, either: CRUSH may find what an exception cannot.
         return std::all_of(osds.begin(), osds.end(), [&](int32_t osd) {
             auto share = shape->second.shares().find(osd);
-            return share != shape->second.shares().end() && share->second > 0 && !map_.is_out(osd);
+            return share != shape->second.shares().end() && share->second != 0 && !map_.is_out(osd);
         });
     }
 
@@ -84,7 +84,7 @@ public:
         sets_.resize(pool_.pg_num);
         double total_weight = 0, total_pgs = 0;
         for (const auto& [osd, share] : shape_.shares()) {
-            if (map.is_out(osd) || share <= 0) continue;
+            if (map.is_out(osd) || !(share > 0)) continue;
             load_[osd].weight = share * map.osd_weight[at(osd)];
             total_weight += load_[osd].weight;
         }
