@@ -91,7 +91,11 @@ TEST_F(OsdmaptoolDifferential, prints_random_maps_the_same) {
         Random random(seed);
         write("map", random_osd_map(random));
         expect_same({path("map"), "--print"});
-        expect_same({path("map"), "--dump", "json"});
+        for (const char* format :
+             {"json", "json-pretty", "xml", "xml-pretty", "html", "html-pretty", "other"}) {
+            expect_same({path("map"), "--dump", format});
+            expect_same({path("map"), fmt::format("--tree={}", format)});
+        }
         expect_same({path("map"), "--tree"});
         ASSERT_FALSE(HasFailure());
     }

@@ -368,10 +368,7 @@ private:
     template <typename Print, typename Dump>
     void show_as(const std::string& format, Print print, Dump dump, std::string_view end) {
         if (format.empty() || format == "plain") return out_.write(print(map_));
-        auto kind = format == "json-pretty" ? DumpWriter::Format::json_pretty
-                    : format == "xml"       ? DumpWriter::Format::xml
-                                            : DumpWriter::Format::json;
-        DumpWriter writer(kind);
+        DumpWriter writer(dump_format_of(format).value_or(DumpWriter::Format::json));
         dump(map_, writer);
         out_.write(writer.take());
         out_.write(end);

@@ -162,7 +162,8 @@ private:
     /// Takes the next word only when it is a format: "--tree json", but "--tree MAP".
     std::string tree_format() {
         if (inline_value_) return *inline_value_;
-        constexpr const char* formats[] = {"plain", "json", "json-pretty", "xml", "xml-pretty"};
+        constexpr const char* formats[] = {"plain",      "json", "json-pretty", "xml",
+                                           "xml-pretty", "html", "html-pretty"};
         if (next_ + 1 < words_.size() && std::find(std::begin(formats), std::end(formats),
                                                    words_[next_ + 1]) != std::end(formats))
             return words_[++next_];
@@ -192,8 +193,8 @@ std::string osdmaptool_help() {
 
  show it
    --print, -p             as text
-   --dump FORMAT           as plain, json, json-pretty or xml
-   --tree[=FORMAT]         the hierarchy with the devices' states: plain, json, json-pretty
+   --dump FORMAT           as plain; json, xml or html; the same with -pretty
+   --tree[=FORMAT]         the hierarchy with the devices' states, in the same formats
    --export-crush FILE     write its CRUSH map
    --health                what is wrong with it
 
