@@ -202,6 +202,20 @@ TEST_F(OsdmaptoolDifferential, names_the_cause_and_the_remedy_where_pgs_come_out
                                testing::HasSubstr("ceph osd crush reweight osd.0 1.0")));
 }
 
+TEST_F(OsdmaptoolDifferential, says_what_to_do_instead_of_what_it_refuses) {
+    write("map", OsdMap());
+    const std::pair<std::vector<std::string>, const char*> lines[] = {
+        {{path("map"), "--dump", "table"}, "use json"},
+        {{path("map"), "--tree=table-kv"}, "use json"},
+        {{path("map"), "--test-crush"}, "--test-map-pgs-dump"}};
+    for (const auto& [line, remedy] : lines) {
+        ToolRun run = ours(line);
+        EXPECT_EQ(run.status, 1);
+        EXPECT_EQ(run.out, "");
+        EXPECT_THAT(run.err, testing::HasSubstr(remedy));
+    }
+}
+
 /// 6 hosts of two OSDs, 128 PGs with a copy in each of three hosts.
 OsdMap uneven_cluster() {
     CrushLayer layers[] = {{"host", BucketAlg::straw2, 2}, {"root", BucketAlg::straw2, 0}};

@@ -212,6 +212,16 @@ TEST_F(CrushtoolTest, RefusesWhatCephRefuses) {
         expect_equal(line);
 }
 
+TEST_F(CrushtoolTest, RefusesTablesInsteadOfWritingAnotherFormat) {
+    given_built_map();
+    for (const char* format : {"table", "table-kv"}) {
+        Ran ran = run_ours({"-i", path("MAP"), "--dump", "-f", format});
+        EXPECT_NE(ran.status, 0);
+        EXPECT_THAT(ran.out, IsEmpty());
+        EXPECT_THAT(ran.err, HasSubstr("use json"));
+    }
+}
+
 TEST_F(CrushtoolTest, WritesTheSameCsvFiles) {
     given_built_map();
     auto before = std::filesystem::current_path();

@@ -137,4 +137,11 @@ std::optional<DumpWriter::Format> dump_format_of(std::string_view name) {
     return std::nullopt;
 }
 
+Result<void> refuse_tables(std::string_view format) {
+    if (format != "table" && format != "table-kv") return {};
+    return fail(Code::invalid, fmt::format("the format {} is not written here; use json or xml, or "
+                                           "html-pretty to read it",
+                                           format));
+}
+
 } // namespace cloudlet::rados

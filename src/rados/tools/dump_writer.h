@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cloudlet/base/result.h"
+
 namespace cloudlet::rados {
 
 class DumpWriter {
@@ -50,5 +52,9 @@ private:
 
 /// By Ceph's name: "json", "xml-pretty".
 std::optional<DumpWriter::Format> dump_format_of(std::string_view name);
+
+/// Refuses Ceph's tables of dumps, one column for each value: nobody can read a line of thousands,
+/// and what a program reads is in JSON.
+Result<void> refuse_tables(std::string_view format);
 
 } // namespace cloudlet::rados

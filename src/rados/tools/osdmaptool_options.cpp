@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "tools/dump_writer.h"
+
 namespace cloudlet::rados {
 namespace {
 
@@ -42,6 +44,8 @@ public:
 
     Result<OsdmaptoolOptions> parse() {
         for (; next_ < words_.size(); ++next_) TRY(word(words_[next_]));
+        TRY(refuse_tables(options_.dump.value_or("")));
+        TRY(refuse_tables(options_.tree.value_or("")));
         return std::move(options_);
     }
 
@@ -68,6 +72,9 @@ private:
         if (flag(name)) return {};
         if (bool known = TRY(number_option(name)); known) return {};
         if (bool known = TRY(text_option(name)); known) return {};
+        if (name == "--test-crush")
+            return fail(Code::invalid, "osdmaptool: --test-crush places PGs without end in Ceph's "
+                                       "tool; use --test-map-pgs-dump, which does it once");
         return fail(Code::invalid, fmt::format("unrecognized option {}; --help lists them", name));
     }
 
