@@ -202,6 +202,18 @@ TEST_F(OsdmaptoolDifferential, names_the_cause_and_the_remedy_where_pgs_come_out
                                testing::HasSubstr("ceph osd crush reweight osd.0 1.0")));
 }
 
+TEST_F(OsdmaptoolDifferential, reads_a_range_of_maps_and_does_nothing_else) {
+    for (const char* name : {"map", "4", "5"}) write(name, OsdMap());
+    std::ofstream(path("7"), std::ios::binary) << encode_osd_map(OsdMap()).substr(0, 50);
+    expect_same({folder_, "--print", "--range-first", "4", "--range-last", "5"});
+    expect_same({folder_, "--print", "--range-first", "5", "--range-last", "4"});
+    expect_same({folder_, "--print", "--range-first", "4", "--range-last", "6"}); // no such file
+    expect_same({path("map"), "--print", "--range-first", "4"});                  // no range
+    ToolRun cut = ours({folder_, "--range-first", "7", "--range-last", "7"});     // Ceph's aborts
+    EXPECT_EQ(cut.status, 1);
+    EXPECT_THAT(cut.err, testing::HasSubstr(path("7")));
+}
+
 TEST_F(OsdmaptoolDifferential, says_what_to_do_instead_of_what_it_refuses) {
     write("map", OsdMap());
     const std::pair<std::vector<std::string>, const char*> lines[] = {

@@ -118,6 +118,8 @@ private:
         if (name == "--mark-in") return into(options_.mark_in);
         if (name == "--pool") return into(options_.pool);
         if (name == "--pg-num") return into(options_.pg_num);
+        if (name == "--range-first") return plain(options_.range_first);
+        if (name == "--range-last") return plain(options_.range_last);
         if (name == "--upmap-max") return plain(options_.balance.max_changes);
         if (name == "--upmap-deviation") return plain(options_.balance.max_deviation);
         return false;
@@ -218,6 +220,7 @@ std::string osdmaptool_help() {
    --test-map-pgs [--pool ID] [--pg_num N]       how many PGs each OSD gets
    --test-map-pgs-dump [--pool ID]               and where each PG is
    --test-map-pgs-dump-all [--pool ID]           with its raw, up and acting sets
+   --range-first N --range-last N    MAP is a folder: only see that its maps N can be read
    --test-map-pg PG        where one PG is
    --test-map-object NAME [--pool ID]            where an object is
 
