@@ -30,7 +30,11 @@ TEST_F(OsdmaptoolDifferential, prints_random_maps_the_same) {
         Random random(seed);
         write("map", random_osd_map(random));
         expect_same({path("map"), "--print"});
-        expect_same({path("map"), "--dump", "json"});
+        for (const char* format :
+             {"json", "json-pretty", "xml", "xml-pretty", "html", "html-pretty", "other"}) {
+            expect_same({path("map"), "--dump", format});
+            expect_same({path("map"), fmt::format("--tree={}", format)});
+        }
         expect_same({path("map"), "--tree"});
         ASSERT_FALSE(HasFailure());
     }
@@ -135,6 +139,32 @@ TEST_F(OsdmaptoolDifferential, names_the_cause_and_the_remedy_where_pgs_come_out
     EXPECT_THAT(said({"--mark-up-in", "--adjust-crush-weight", "0:0,1:0,2:0"}),
                 testing::AllOf(testing::HasSubstr("weight 0"),
                                testing::HasSubstr("ceph osd crush reweight osd.0 1.0")));
+}
+
+TEST_F(OsdmaptoolDifferential, reads_a_range_of_maps_and_does_nothing_else) {
+    for (const char* name : {"map", "4", "5"}) write(name, OsdMap());
+    std::ofstream(path("7"), std::ios::binary) << encode_osd_map(OsdMap()).substr(0, 50);
+    expect_same({folder_, "--print", "--range-first", "4", "--range-last", "5"});
+    expect_same({folder_, "--print", "--range-first", "5", "--range-last", "4"});
+    expect_same({folder_, "--print", "--range-first", "4", "--range-last", "6"}); // no such file
+    expect_same({path("map"), "--print", "--range-first", "4"});                  // no range
+    ToolRun cut = ours({folder_, "--range-first", "7", "--range-last", "7"});     // Ceph's aborts
+    EXPECT_EQ(cut.status, 1);
+    EXPECT_THAT(cut.err, testing::HasSubstr(path("7")));
+}
+
+TEST_F(OsdmaptoolDifferential, says_what_to_do_instead_of_what_it_refuses) {
+    write("map", OsdMap());
+    const std::pair<std::vector<std::string>, const char*> lines[] = {
+        {{path("map"), "--dump", "table"}, "use json"},
+        {{path("map"), "--tree=table-kv"}, "use json"},
+        {{path("map"), "--test-crush"}, "--test-map-pgs-dump"}};
+    for (const auto& [line, remedy] : lines) {
+        ToolRun run = ours(line);
+        EXPECT_EQ(run.status, 1);
+        EXPECT_EQ(run.out, "");
+        EXPECT_THAT(run.err, testing::HasSubstr(remedy));
+    }
 }
 
 } // namespace

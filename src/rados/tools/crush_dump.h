@@ -2,10 +2,10 @@
 // A CRUSH map for programs: `crushtool --dump`, `ceph osd crush dump`.
 
 #include "cloudlet/rados/crush_map.h"
-#include "report_tree.h"
+#include "dump_writer.h"
 
 namespace cloudlet::rados {
 
-ReportNode crush_dump(const CrushMap& map);
+void dump_crush_map(const CrushMap& map, DumpWriter& out);
 
 } // namespace cloudlet::rados

@@ -176,16 +176,10 @@ private:
     }
 
     void dump() {
-        auto report = crush_dump(map_);
-        const auto& format = options_.format;
-        if (format == "json")
-            output_.write(report.to_json());
-        else if (format == "xml")
-            output_.write(report.to_xml("crush_map"));
-        else if (format == "xml-pretty")
-            output_.write(report.to_pretty_xml("crush_map"));
-        else
-            output_.write(report.to_pretty_json());
+        using Format = DumpWriter::Format;
+        DumpWriter writer(dump_format_of(options_.format).value_or(Format::json_pretty));
+        dump_crush_map(map_, writer);
+        output_.write(writer.take());
         output_.write("\n");
     }
 

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "dump_writer.h"
+
 namespace cloudlet::rados {
 namespace {
 
@@ -343,6 +345,7 @@ Result<CrushtoolOptions> parse_crushtool_options(std::span<const std::string> ar
     if (int{options.decompile} + int{options.compile} + int{options.build} > 1)
         return fail(Code::invalid, "cannot specify more than one of compile, decompile, and build");
     if (!options.does_something()) return fail(Code::invalid, "no action specified; -h for help");
+    if (options.dump) TRY(refuse_tables(options.format));
     if (!options.build && !options.words.empty())
         return fail(Code::invalid,
                     fmt::format("unrecognized arguments: [{}]", fmt::join(options.words, ",")));

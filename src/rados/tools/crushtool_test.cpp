@@ -93,6 +93,9 @@ const char* const questions[] = {
     "-i MAP --dump -f json",
     "-i MAP --dump --format=xml",
     "-i MAP --dump -f xml-pretty",
+    "-i MAP --dump -f html",
+    "-i MAP --dump -f html-pretty",
+    "-i MAP --dump -f other",
     "-d MAP",
     "-d MAP -o OUT",
     "-d MAP --set-choose-total-tries 77",
@@ -207,6 +210,16 @@ TEST_F(CrushtoolTest, RefusesWhatCephRefuses) {
              "--dump",
          })
         expect_equal(line);
+}
+
+TEST_F(CrushtoolTest, RefusesTablesInsteadOfWritingAnotherFormat) {
+    given_built_map();
+    for (const char* format : {"table", "table-kv"}) {
+        Ran ran = run_ours({"-i", path("MAP"), "--dump", "-f", format});
+        EXPECT_NE(ran.status, 0);
+        EXPECT_THAT(ran.out, IsEmpty());
+        EXPECT_THAT(ran.err, HasSubstr("use json"));
+    }
 }
 
 TEST_F(CrushtoolTest, WritesTheSameCsvFiles) {

@@ -35,6 +35,7 @@ public:
         : options_(options), out_(out), file_(options.files[0]) {}
 
     Result<void> carry_out() {
+        if (options_.range_first >= 0 && options_.range_last >= 0) return read_range();
         out_.error("osdmaptool: osdmap file '{}'\n", file_);
         TRY(open());
         opened_ = true;
@@ -54,6 +55,18 @@ public:
     int failure_status() const { return opened_ ? 1 : 255; }
 
 private:
+    /// All that Ceph does with a range: it reads the maps that a cluster's monitor stored by epoch.
+    Result<void> read_range() {
+        opened_ = true;
+        for (int64_t epoch = options_.range_first; epoch <= options_.range_last; ++epoch) {
+            std::string path = fmt::format("{}/{}", file_, epoch);
+            auto bytes = TRY(with_context(io::read_file(path), "unable to read " + path));
+            out_.print("{} got {} bytes\n", path, bytes.size());
+            TRY(with_context(decode_osd_map(bytes), path));
+        }
+        return {};
+    }
+
     Result<void> open() {
         bool create = options_.create_simple.has_value();
         if (create && !options_.clobber && std::filesystem::exists(file_))
@@ -368,10 +381,7 @@ private:
     template <typename Print, typename Dump>
     void show_as(const std::string& format, Print print, Dump dump, std::string_view end) {
         if (format.empty() || format == "plain") return out_.write(print(map_));
-        auto kind = format == "json-pretty" ? DumpWriter::Format::json_pretty
-                    : format == "xml"       ? DumpWriter::Format::xml
-                                            : DumpWriter::Format::json;
-        DumpWriter writer(kind);
+        DumpWriter writer(dump_format_of(format).value_or(DumpWriter::Format::json));
         dump(map_, writer);
         out_.write(writer.take());
         out_.write(end);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "tools/dump_writer.h"
+
 namespace cloudlet::rados {
 namespace {
 
@@ -42,6 +44,8 @@ public:
 
     Result<OsdmaptoolOptions> parse() {
         for (; next_ < words_.size(); ++next_) TRY(word(words_[next_]));
+        TRY(refuse_tables(options_.dump.value_or("")));
+        TRY(refuse_tables(options_.tree.value_or("")));
         return std::move(options_);
     }
 
@@ -68,6 +72,9 @@ private:
         if (flag(name)) return {};
         if (bool known = TRY(number_option(name)); known) return {};
         if (bool known = TRY(text_option(name)); known) return {};
+        if (name == "--test-crush")
+            return fail(Code::invalid, "osdmaptool: --test-crush places PGs without end in Ceph's "
+                                       "tool; use --test-map-pgs-dump, which does it once");
         return fail(Code::invalid, fmt::format("unrecognized option {}; --help lists them", name));
     }
 
@@ -111,6 +118,8 @@ private:
         if (name == "--mark-in") return into(options_.mark_in);
         if (name == "--pool") return into(options_.pool);
         if (name == "--pg-num") return into(options_.pg_num);
+        if (name == "--range-first") return plain(options_.range_first);
+        if (name == "--range-last") return plain(options_.range_last);
         if (name == "--upmap-max") return plain(options_.balance.max_changes);
         if (name == "--upmap-deviation") return plain(options_.balance.max_deviation);
         return false;
@@ -162,7 +171,8 @@ private:
     /// Takes the next word only when it is a format: "--tree json", but "--tree MAP".
     std::string tree_format() {
         if (inline_value_) return *inline_value_;
-        constexpr const char* formats[] = {"plain", "json", "json-pretty", "xml", "xml-pretty"};
+        constexpr const char* formats[] = {"plain",      "json", "json-pretty", "xml",
+                                           "xml-pretty", "html", "html-pretty"};
         if (next_ + 1 < words_.size() && std::find(std::begin(formats), std::end(formats),
                                                    words_[next_ + 1]) != std::end(formats))
             return words_[++next_];
@@ -192,8 +202,8 @@ std::string osdmaptool_help() {
 
  show it
    --print, -p             as text
-   --dump FORMAT           as plain, json, json-pretty or xml
-   --tree[=FORMAT]         the hierarchy with the devices' states: plain, json, json-pretty
+   --dump FORMAT           as plain; json, xml or html; the same with -pretty
+   --tree[=FORMAT]         the hierarchy with the devices' states, in the same formats
    --export-crush FILE     write its CRUSH map
    --health                what is wrong with it
 
@@ -210,6 +220,7 @@ std::string osdmaptool_help() {
    --test-map-pgs [--pool ID] [--pg_num N]       how many PGs each OSD gets
    --test-map-pgs-dump [--pool ID]               and where each PG is
    --test-map-pgs-dump-all [--pool ID]           with its raw, up and acting sets
+   --range-first N --range-last N    MAP is a folder: only see that its maps N can be read
    --test-map-pg PG        where one PG is
    --test-map-object NAME [--pool ID]            where an object is
 

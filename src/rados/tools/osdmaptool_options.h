@@ -38,6 +38,7 @@ struct OsdmaptoolOptions {
     bool test_pgs = false, test_pgs_dump = false, test_pgs_dump_all = false;
     std::optional<PoolId> pool;
     std::optional<uint32_t> pg_num;
+    int32_t range_first = -1, range_last = -1; // both given: only read the maps FILE/first to last
 
     std::optional<std::string> upmap, upmap_cleanup; // file, "-" is the output
     BalanceOptions balance;
