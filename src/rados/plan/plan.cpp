@@ -163,6 +163,7 @@ Result<std::shared_ptr<const World>> Worlds::keep(const World* before, OsdMap ma
     for (const auto& known : known_)
         if (place_alike(*known->map, *shared))
             return std::make_shared<const World>(World{shared, known->placer, known->pools});
+    TRY(check_tries(*shared));
     Placer placer =
         before ? TRY(before->placer.prepare_next(shared)) : TRY(Placer::prepare(shared));
     auto pools = std::make_shared<std::vector<PoolPlacement>>();

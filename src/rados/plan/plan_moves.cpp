@@ -8,8 +8,8 @@
 #include <bit>
 #include <charconv>
 
-#include "plan_steps.h"
 #include "osd_map/rule_blocks.h"
+#include "plan_steps.h"
 
 namespace cloudlet::rados {
 namespace {

@@ -34,6 +34,10 @@ struct World {
     const PoolPlacement* pool(PoolId id) const;
 };
 
+/// A map whose rules try without end would be planned without end. Error: Code::too_large, with
+/// the pool and the remedy.
+Result<> check_tries(const OsdMap& map);
+
 /// The worlds that a planner has met; ways lead to the same maps again and again.
 class Worlds {
 public:

@@ -289,6 +289,35 @@ TEST(Plan, RefusesWhatTheMapDoesNotAllowAndNamesTheWayOut) {
                 HasSubstr("--pool-bytes data"));
 }
 
+TEST(Plan, RefusesRulesThatTryWithoutEndAndNamesTheRemedy) {
+    auto with = [](auto set, std::string_view words) {
+        OsdMap map = plan_map(2, 2, 16, 2);
+        CrushMap crush = *map.crush;
+        set(crush);
+        map.set_crush(std::move(crush));
+        return make_plan(map, changes_of(words), {});
+    };
+    auto plan = with([](CrushMap& crush) { crush.tunables.choose_total_tries = 200'000; }, "out 1");
+    ASSERT_FALSE(plan);
+    EXPECT_EQ(plan.error().code, Code::too_large);
+    EXPECT_THAT(plan.error().to_string(), HasSubstr("pool 'rbd': rule 0 may try more than 100000"));
+    EXPECT_THAT(plan.error().to_string(), HasSubstr("ceph osd crush tunables optimal"));
+    auto steps = [](CrushMap& crush) {
+        auto& rule = crush.rules[0]->steps;
+        rule.insert(rule.begin(), {RuleOp::set_choose_tries, 1000, 0});
+        rule.insert(rule.begin(), {RuleOp::set_chooseleaf_tries, 1000, 0});
+    };
+    EXPECT_FALSE(with(steps, "out 1"));
+    auto local = [](CrushMap& crush) {
+        crush.tunables.choose_local_fallback_tries = 4'000'000'000;
+    };
+    EXPECT_FALSE(with(local, "out 1"));
+    for (const char* profile : {"legacy", "bobtail", "jewel"}) {
+        auto tunables = CrushTunables::profile(profile);
+        EXPECT_TRUE(with([&](CrushMap& crush) { crush.tunables = *tunables; }, "out 1")) << profile;
+    }
+}
+
 TEST(Plan, ReportsItsProgressUpToTheEnd) {
     size_t last = 0, end = 0;
     PlanOptions options;

@@ -24,7 +24,7 @@ std::string with_right_checksum(std::string_view input) {
 bool is_small(const OsdMap& map) {
     uint64_t pgs = 0;
     for (const auto& [id, pool] : map.pools) pgs += pool.pg_num;
-    return pgs <= 2048 && map.max_osd() <= 256;
+    return pgs <= 512 && map.max_osd() <= 256;
 }
 
 } // namespace
@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const std::string spelled[] = {change.to_string()};
         auto again = parse_changes(spelled);
         if (again && again->front().kind != change.kind) std::abort();
-        if (change.number > 2048) return 0;
+        if (change.number > 512) return 0;
     }
     input.remove_prefix(std::min(end + 1, input.size()));
     auto map = decode_osd_map(with_right_checksum(input));
