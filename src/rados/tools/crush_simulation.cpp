@@ -30,9 +30,9 @@ std::vector<int32_t> CrushSimulation::place(const CrushRule& rule, int32_t count
         if (step.op != RuleOp::noop && step.op != RuleOp::take && step.op != RuleOp::emit)
             types.push_back(step.arg2);
     std::vector<int32_t> devices(static_cast<size_t>(std::max(count, 0)));
+    if (homes_.empty()) return {};
     for (int attempt = 0; attempt < 100; ++attempt) {
-        for (auto& device : devices)
-            device = static_cast<int32_t>(draw() % static_cast<uint32_t>(map_.max_devices));
+        for (auto& device : devices) device = static_cast<int32_t>(draw() % homes_.size());
         bool all_in = true;
         for (int32_t device : devices) all_in &= weights[static_cast<size_t>(device)] != 0;
         if (all_in && is_valid(devices, types)) return devices;
@@ -40,21 +40,21 @@ std::vector<int32_t> CrushSimulation::place(const CrushRule& rule, int32_t count
     return {};
 }
 
-// As crushtool judges, which takes a set_ step for a choice of devices: no device twice, and each
-// in another bucket of every chosen type. Nothing is below a bucket of the devices' own type, so
-// that a rule may choose devices only in its one and only choice.
+// As crushtool judges, which takes a set_ step for a choice of devices: no device twice, and no
+// bucket of a chosen type twice, be it for two devices or for two choices of its type. Where a
+// device has no bucket of the type above it (devices have none of their own type) it counts as in a
+// nameless one, of which there is one for all types.
 bool CrushSimulation::is_valid(const std::vector<int32_t>& devices,
                                const std::vector<int32_t>& types) const {
     std::set<int32_t> distinct(devices.begin(), devices.end());
     if (distinct.size() < devices.size()) return false;
     if (types == std::vector<int32_t>{0}) return true;
-    for (int32_t type : types) {
-        std::set<int32_t> places;
-        for (int32_t device : devices) {
-            const auto& home = homes_[static_cast<size_t>(device)];
+    std::set<int32_t> seen;
+    for (int32_t device : devices) {
+        const auto& home = homes_[static_cast<size_t>(device)];
+        for (int32_t type : types) {
             auto bucket = home.find(type);
-            if (type == 0) return false;
-            if (!places.insert(bucket == home.end() ? 0 : bucket->second).second) return false;
+            if (!seen.insert(bucket == home.end() ? 0 : bucket->second).second) return false;
         }
     }
     return true;

@@ -292,6 +292,16 @@ int64_t count_differences(const CrushMapper& one, const CrushMapper& other, cons
     return differences;
 }
 
+// crushtool counts the devices of a map that it tests anew, up to the last one in a bucket.
+CrushMap with_counted_devices(CrushMap map) {
+    int32_t last = -1;
+    for (const auto& bucket : map.buckets)
+        if (bucket && !bucket->items.empty())
+            last = std::max(last, *std::ranges::max_element(bucket->items));
+    map.max_devices = last + 1;
+    return map;
+}
+
 } // namespace
 
 std::vector<uint32_t> device_weights(const CrushMap& map, const CrushTestOptions& options) {
@@ -329,8 +339,9 @@ int32_t most_devices_of_rule(const CrushMap& map, const CrushRule& rule) {
 
 Result<void> test_crush_map(const CrushMap& map, const CrushTestOptions& options,
                             ToolOutput& output) {
-    auto mapper = TRY(CrushMapper::prepare(map));
-    return Tester(map, std::move(mapper), options, output).run();
+    const CrushMap counted = with_counted_devices(map);
+    auto mapper = TRY(CrushMapper::prepare(counted));
+    return Tester(counted, std::move(mapper), options, output).run();
 }
 
 Result<bool> compare_crush_maps(const CrushMap& map, const CrushMap& other,

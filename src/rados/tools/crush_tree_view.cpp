@@ -42,9 +42,10 @@ std::string name_cell(const CrushMap& map, const CrushTreeRow& row) {
 
 } // namespace
 
-std::vector<CrushTreeRow> crush_tree_rows(const CrushMap& map) {
+std::vector<CrushTreeRow> crush_tree_rows(const CrushMap& map, bool with_shadows) {
     std::vector<CrushTreeRow> rows, stack;
     auto roots = map.roots();
+    if (!with_shadows) std::erase_if(roots, [&](int32_t root) { return map.is_shadow(root); });
     for (auto root = roots.rbegin(); root != roots.rend(); ++root)
         stack.push_back({*root, 0, 0, 0, map.bucket(*root)->weight});
     while (!stack.empty()) {
@@ -67,7 +68,8 @@ std::vector<CrushTreeRow> crush_tree_rows(const CrushMap& map) {
 std::string crush_tree_table(const CrushMap& map) {
     std::vector<Column> columns = {{"ID", true}, {"CLASS", true}, {"WEIGHT", true}};
     for (const auto& [pool, set] : map.choose_args)
-        columns.push_back({pool == crush_default_choose_args ? "(compat)" : std::to_string(pool)});
+        columns.push_back(
+            {pool == crush_default_choose_args ? "(compat)" : std::to_string(pool), true});
     columns.push_back({"TYPE NAME"});
     for (const auto& row : crush_tree_rows(map)) {
         columns[0].cells.push_back(std::to_string(row.id));

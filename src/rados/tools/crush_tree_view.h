@@ -18,7 +18,7 @@ struct CrushTreeRow {
 
 /// All items below all roots, shadow trees too, in the order of the table: roots by id, below a
 /// bucket first buckets by name, then devices by class and id.
-std::vector<CrushTreeRow> crush_tree_rows(const CrushMap& map);
+std::vector<CrushTreeRow> crush_tree_rows(const CrushMap& map, bool with_shadows = true);
 
 /// The table, with a column for each weight set.
 std::string crush_tree_table(const CrushMap& map);

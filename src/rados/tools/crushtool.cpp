@@ -195,7 +195,7 @@ private:
 
     int check() {
         if (options_.check_max_id > 0)
-            for (const auto& row : crush_tree_rows(map_))
+            for (const auto& row : crush_tree_rows(map_, false))
                 if (auto problem = problem_of(row.id); !problem.empty()) {
                     output_.print("{}: item#{}\n", problem, row.id);
                     return 1;

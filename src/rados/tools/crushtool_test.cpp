@@ -134,6 +134,30 @@ TEST_F(CrushtoolTest, ShowsAndTestsClassesAndWeightSetsAsCephDoes) {
     for (const char* line : questions) expect_equal(line);
 }
 
+/// What odd maps make of the options that look into a map or its walks.
+TEST_F(CrushtoolTest, ShowsAndTestsRandomMapsAsCephDoes) {
+    const char* lines[] = {
+        "-i MAP --test --simulate --show-mappings --min-x 0 --max-x 30",
+        "-i MAP --test --show-choose-tries --min-x 0 --max-x 100",
+        "-i MAP --test --show-statistics --show-utilization-all --min-x 0 --max-x 50",
+        "-i MAP --tree",
+        "-i MAP --check",
+        "-i MAP --check 3",
+        "-i MAP --check 100",
+    };
+    for_random_maps(seeds_to_run(15), [&](Random&, const CrushMap& map) {
+        write("MAP", encode_crush_map(map));
+        for (const char* line : lines) {
+            SCOPED_TRACE(line);
+            auto theirs = try_crushtool(words(line, "theirs"));
+            if (!theirs || theirs->exit_status.signal) continue; // it hangs or crashes
+            Ran ours = run_ours(words(line, "ours"));
+            EXPECT_EQ(ours.out, theirs->out);
+            EXPECT_EQ(ours.status, theirs->exit_status.code);
+        }
+    });
+}
+
 TEST_F(CrushtoolTest, ChangesAMapAsCephDoes) {
     given_built_map();
     for (const char* line : {
