@@ -22,7 +22,7 @@ bool place_alike(const OsdMap& a, const OsdMap& b) {
 class Planner {
 public:
     Planner(const OsdMap& map, const PlanOptions& options)
-        : options_(options), weights_(weigh_pools(map, options)) {}
+        : options_(options), weights_(weigh_pools(map, options)), worlds_(options.most_tries) {}
 
     Result<> start(const OsdMap& map, size_t steps) {
         total_steps_ = steps + 1;
@@ -163,7 +163,7 @@ Result<std::shared_ptr<const World>> Worlds::keep(const World* before, OsdMap ma
     for (const auto& known : known_)
         if (place_alike(*known->map, *shared))
             return std::make_shared<const World>(World{shared, known->placer, known->pools});
-    TRY(check_tries(*shared));
+    TRY(check_tries(*shared, most_tries_));
     Placer placer =
         before ? TRY(before->placer.prepare_next(shared)) : TRY(Placer::prepare(shared));
     auto pools = std::make_shared<std::vector<PoolPlacement>>();

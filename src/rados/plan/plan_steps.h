@@ -36,17 +36,19 @@ struct World {
 
 /// A map whose rules try without end would be planned without end. Error: Code::too_large, with
 /// the pool and the remedy.
-Result<> check_tries(const OsdMap& map);
+Result<> check_tries(const OsdMap& map, uint64_t most);
 
 /// The worlds that a planner has met; ways lead to the same maps again and again.
 class Worlds {
 public:
+    explicit Worlds(uint64_t most_tries) : most_tries_(most_tries) {}
     Result<std::shared_ptr<const World>> first(const OsdMap& map);
     Result<std::shared_ptr<const World>> after(const World& before, const Change& change);
 
 private:
     Result<std::shared_ptr<const World>> keep(const World* before, OsdMap map);
 
+    uint64_t most_tries_;
     std::vector<std::shared_ptr<const World>> known_;
     CrushWorkspace work_;
 };

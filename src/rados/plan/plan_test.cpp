@@ -297,10 +297,11 @@ TEST(Plan, RefusesRulesThatTryWithoutEndAndNamesTheRemedy) {
         map.set_crush(std::move(crush));
         return make_plan(map, changes_of(words), {});
     };
-    auto plan = with([](CrushMap& crush) { crush.tunables.choose_total_tries = 200'000; }, "out 1");
+    auto plan = with([](CrushMap& crush) { crush.tunables.choose_total_tries = 600'000; }, "out 1");
     ASSERT_FALSE(plan);
     EXPECT_EQ(plan.error().code, Code::too_large);
-    EXPECT_THAT(plan.error().to_string(), HasSubstr("pool 'rbd': rule 0 may try more than 100000"));
+    EXPECT_THAT(plan.error().to_string(),
+                HasSubstr("pool 'rbd': rule 0 may try more than 1000000"));
     EXPECT_THAT(plan.error().to_string(), HasSubstr("ceph osd crush tunables optimal"));
     auto steps = [](CrushMap& crush) {
         auto& rule = crush.rules[0]->steps;
@@ -308,6 +309,7 @@ TEST(Plan, RefusesRulesThatTryWithoutEndAndNamesTheRemedy) {
         rule.insert(rule.begin(), {RuleOp::set_chooseleaf_tries, 1000, 0});
     };
     EXPECT_FALSE(with(steps, "out 1"));
+    EXPECT_FALSE(with([](CrushMap& crush) { crush.rules[0]->steps[1].arg1 = 1 << 30; }, "out 1"));
     auto local = [](CrushMap& crush) {
         crush.tunables.choose_local_fallback_tries = 4'000'000'000;
     };

@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     input.remove_prefix(std::min(end + 1, input.size()));
     auto map = decode_osd_map(with_right_checksum(input));
     if (!map || !is_small(*map)) return 0;
-    auto plan = make_plan(*map, *changes, {.pg_bytes = 1e9});
+    auto plan = make_plan(*map, *changes, {.pg_bytes = 1e9, .most_tries = 20'000});
     if (!plan) return 0;
     if (plan_text(*plan).empty() || plan_json(*plan).empty() || plan_svg(*plan).empty())
         std::abort();

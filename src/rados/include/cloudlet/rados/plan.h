@@ -136,6 +136,9 @@ struct PlanOptions {
     std::map<std::string, double> pool_bytes = {};
     /// Or what one PG stores. When neither is given, each PG counts as 1.
     double pg_bytes = 0;
+    /// Code::too_large when a pool's rule may draw more devices than this for one PG: such a map
+    /// would be planned without end.
+    uint64_t most_tries = 1'000'000;
     /// Told of each step that is done, of all ways together.
     std::function<void(size_t done, size_t of)> progress = {};
 };
