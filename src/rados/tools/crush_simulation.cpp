@@ -5,7 +5,7 @@
 namespace cloudlet::rados {
 
 CrushSimulation::CrushSimulation(const CrushMap& map)
-    : map_(map), homes_(static_cast<size_t>(map.max_devices)) {
+    : homes_(static_cast<size_t>(map.max_devices)) {
     for (int32_t device = 0; device < map.max_devices; ++device) {
         auto& home = homes_[static_cast<size_t>(device)];
         std::optional<int32_t> above = map.parent_of(device);

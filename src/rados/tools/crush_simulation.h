@@ -25,7 +25,6 @@ private:
     bool is_valid(const std::vector<int32_t>& devices, const std::vector<int32_t>& types) const;
     uint32_t draw();
 
-    const CrushMap& map_;
     std::vector<std::map<int32_t, int32_t>> homes_; // by device: type -> bucket above it
     uint64_t state_ = 0; // of lrand48(3) before any seed, as crushtool leaves it
 };
