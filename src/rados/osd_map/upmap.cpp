@@ -82,7 +82,7 @@ public:
           shape_(*map.crush, rule_of_pool(*map.crush, pool_), pool_.size) {
         CrushWorkspace work;
         sets_.resize(pool_.pg_num);
-        double total_weight = 0, total_pgs = 0;
+        double total_weight = 0;
         for (const auto& [osd, share] : shape_.shares()) {
             if (map.is_out(osd) || !(share > 0)) continue;
             load_[osd].weight = share * map.osd_weight[at(osd)];
@@ -91,11 +91,11 @@ public:
         for (uint32_t seed = 0; seed < pool_.pg_num; ++seed) {
             sets_[seed] = placer.place(work, {id, seed});
             for (int32_t osd : sets_[seed].up.osds)
-                if (auto load = load_.find(osd); load != load_.end()) {
+                if (auto load = load_.find(osd); load != load_.end())
                     load->second.pgs.insert({id, seed});
-                    ++total_pgs;
-                }
         }
+        // Of all copies that there should be: where some find no place, nobody has too many.
+        const double total_pgs = static_cast<double>(pool_.size) * pool_.pg_num;
         for (auto& [osd, load] : load_)
             load.target = total_weight > 0 ? total_pgs * load.weight / total_weight : 0;
     }
@@ -132,12 +132,14 @@ private:
     /// Moves a PG from the fullest OSD that can give to the emptiest that can take.
     bool move_one(UpmapChanges& changes) {
         std::vector<int32_t> order = by_excess();
-        for (auto from = order.begin(); from != order.end(); ++from)
+        for (auto from = order.begin(); from != order.end(); ++from) {
+            if (load_.at(*from).excess() <= 0) break;
             for (auto to = order.rbegin(); to != order.rend() && *to != *from; ++to) {
                 // One PG less here and one more there must bring both nearer to their share.
                 if (load_.at(*from).excess() - load_.at(*to).excess() <= 1) break;
                 if (move_between(*from, *to, changes)) return true;
             }
+        }
         return false;
     }
 
