@@ -5,33 +5,53 @@
 
 namespace cloudlet::rados {
 
+namespace {
+
+constexpr int64_t max_devices = int64_t{1} << 31; // far above any set; a product stays in range
+
+} // namespace
+
 RuleShape::RuleShape(const CrushMap& crush, int32_t rule_id, int32_t pool_size) {
     const CrushRule* rule = crush.rule(rule_id);
     if (!rule) return;
     std::vector<int32_t> takes;
     size_t branches = 1; // buckets that the steps since the last take have led to
+    Part part;
+    std::set<int32_t> counted; // of a type that the part chooses twice the first count is taken
     for (const CrushStep& step : rule->steps) {
         if (step.op == RuleOp::take) {
             takes.push_back(step.arg1);
             branches = 1;
+            part.root = step.arg1;
+        }
+        if (step.op == RuleOp::emit) {
+            if (part.root < 0) parts_.push_back(part);
+            part = {};
+            counted.clear();
         }
         bool leaf = step.op == RuleOp::chooseleaf_firstn || step.op == RuleOp::chooseleaf_indep;
         bool choose = step.op == RuleOp::choose_firstn || step.op == RuleOp::choose_indep;
-        auto root = std::find_if(takes.begin(), takes.end(), [](int32_t take) { return take < 0; });
-        if ((leaf || choose) && step.arg2 == 0 && root != takes.end()) device_roots_.insert(*root);
-        if (!(leaf || choose) || step.arg2 <= 0) continue;
+        if (!(leaf || choose)) continue;
         int32_t count = step.arg1 > 0 ? step.arg1 : step.arg1 + pool_size;
+        if (counted.insert(step.arg2).second)
+            part.devices = std::clamp<int64_t>(part.devices * count, -max_devices, max_devices);
+        if (step.arg2 <= 0) continue;
         branches *= static_cast<size_t>(std::max(1, count));
         choices_.push_back({step.arg2, count > 0 ? branches : 0, leaf});
     }
+    // A device that two takes lead to counts in the bucket below the take of the lesser id.
+    std::sort(takes.begin(), takes.end());
     for (int32_t take : takes) add_devices(crush, take);
 }
 
-bool RuleShape::below_device_roots(int32_t osd) const {
-    return std::all_of(device_roots_.begin(), device_roots_.end(), [&](int32_t root) {
-        auto found = devices_.find(root);
-        return found != devices_.end() && found->second.contains(osd);
-    });
+bool RuleShape::keeps_to_parts(std::span<const int32_t> osds) const {
+    size_t next = 0;
+    for (const Part& part : parts_) {
+        auto below = devices_.find(part.root);
+        for (int64_t i = 0; i < part.devices && next < osds.size(); ++i, ++next)
+            if (below == devices_.end() || !below->second.contains(osds[next])) return false;
+    }
+    return true;
 }
 
 void RuleShape::add_devices(const CrushMap& crush, int32_t take) {
@@ -43,7 +63,9 @@ void RuleShape::add_devices(const CrushMap& crush, int32_t take) {
         if (!bucket) {
             weights[item] += weight;
             total += weight;
-            ancestors_.try_emplace(item, std::move(above));
+            auto& known = ancestors_.try_emplace(item, above).first->second;
+            for (size_t i = 0; i < above.size(); ++i)
+                if (known[i] == 0) known[i] = above[i]; // another take may lead through the type
             devices_[take].insert(item);
             return;
         }
@@ -77,9 +99,7 @@ bool RuleShape::spreads(std::span<const int32_t> osds, size_t choice) const {
 }
 
 bool RuleShape::allows(std::span<const int32_t> osds) const {
-    if (!std::all_of(osds.begin(), osds.end(),
-                     [&](int32_t osd) { return below_device_roots(osd); }))
-        return false;
+    if (!keeps_to_parts(osds)) return false;
     for (size_t choice = 0; choice < choices_.size(); ++choice)
         if (!spreads(osds, choice)) return false;
     return true;

@@ -20,13 +20,13 @@ public:
     const std::map<int32_t, double>& shares() const { return shares_; }
 
     /// Whether a set keeps to the rule as Ceph checks an exception: at most one device in each
-    /// bucket of a chooseleaf's type, no more buckets of a choose's type than it chooses, and all
-    /// below the first bucket taken where a step chooses devices directly (a hole is below none).
+    /// bucket of a chooseleaf's type, no more buckets of a choose's type than it chooses, and each
+    /// below the bucket whose part of the set it is: the first so many devices belong to the first
+    /// take, and so on (a hole is below none).
     bool allows(std::span<const int32_t> osds) const;
 
     /// Whether `to` may stand for `from` in a set: it is below the same takes, the failure domains
-    /// of all steps are kept, and every bucket that a
-    /// choose step chose on the way stays the same.
+    /// of all steps are kept, and every bucket that a choose step chose on the way stays the same.
     bool may_replace(std::span<const int32_t> osds, int32_t from, int32_t to) const;
 
 private:
@@ -35,13 +35,18 @@ private:
         size_t count; // buckets that a set may be spread over
         bool leaf;    // with one device in each
     };
+    /// What the steps from a take to its emit give.
+    struct Part {
+        int32_t root = 0;
+        int64_t devices = 1; // product of what the steps choose; none when one chooses none
+    };
     int32_t ancestor(int32_t device, size_t choice) const;
     void add_devices(const CrushMap& crush, int32_t take);
     bool spreads(std::span<const int32_t> osds, size_t choice) const;
-    bool below_device_roots(int32_t osd) const;
+    bool keeps_to_parts(std::span<const int32_t> osds) const;
 
     std::vector<Choice> choices_;
-    std::set<int32_t> device_roots_; // the first bucket taken, when a step chooses devices directly
+    std::vector<Part> parts_;                      // one for each emit
     std::map<int32_t, std::set<int32_t>> devices_; // by take
     std::map<int32_t, double> shares_;
     std::map<int32_t, std::vector<int32_t>> ancestors_; // by device, one for each choice
