@@ -1,0 +1,91 @@
+#include "cloudlet/rados/map_epoch.h"
+
+#include <algorithm>
+
+#include "cloudlet/rados/osd_map_codec.h"
+
+namespace cloudlet::rados {
+
+Result<MapEpochPtr> MapEpoch::first(std::shared_ptr<const OsdMap> map) {
+    auto placer = TRY(Placer::prepare(map));
+    auto epoch = std::shared_ptr<MapEpoch>(new MapEpoch(std::move(map), std::move(placer)));
+    epoch->place(nullptr);
+    return MapEpochPtr(std::move(epoch));
+}
+
+Result<MapEpochPtr> MapEpoch::next(const MapEpochPtr& before, const OsdMapIncremental& step) {
+    auto map = std::make_shared<const OsdMap>(TRY(apply_incremental(before->map(), step)));
+    auto placer = TRY(before->placer_.prepare_next(map));
+    auto epoch = std::shared_ptr<MapEpoch>(new MapEpoch(std::move(map), std::move(placer)));
+    epoch->place(before.get());
+    return MapEpochPtr(std::move(epoch));
+}
+
+void MapEpoch::place(const MapEpoch* before) {
+    CrushWorkspace work;
+    for (const auto& [id, pool] : map_->pools) {
+        const PoolPlacement* old = nullptr;
+        if (before) {
+            auto found = before->placements_.find(id);
+            if (found != before->placements_.end()) old = &found->second;
+        }
+        placements_.emplace(id, old ? placer_.update_pool(work, before->placer_, *old, id)
+                                    : placer_.place_pool(work, id));
+    }
+}
+
+const PoolPlacement* MapEpoch::placement(PgId pg) const {
+    auto found = placements_.find(pg.pool);
+    if (found == placements_.end() || pg.seed >= found->second.pg_num()) return nullptr;
+    return &found->second;
+}
+
+OsdSet MapEpoch::up(PgId pg) const {
+    const PoolPlacement* pool = placement(pg);
+    if (!pool) return {};
+    auto row = pool->up[pg.seed];
+    return {{row.begin(), row.end()}, pool->up_primary[pg.seed]};
+}
+
+OsdSet MapEpoch::acting(PgId pg) const {
+    const PoolPlacement* pool = placement(pg);
+    if (!pool) return {};
+    auto row = pool->acting[pg.seed];
+    return {{row.begin(), row.end()}, pool->acting_primary[pg.seed]};
+}
+
+PgView MapEpoch::view(PgId pg) const { return view_pg(*map_, pg, up(pg), acting(pg)); }
+
+bool MapEpoch::serves(PgId pg, int32_t osd) const {
+    const PoolPlacement* pool = placement(pg);
+    if (!pool) return false;
+    auto up = pool->up[pg.seed], acting = pool->acting[pg.seed];
+    return std::ranges::find(up, osd) != up.end() || std::ranges::find(acting, osd) != acting.end();
+}
+
+PgId MapEpoch::pg_of(PoolId pool, const ObjectName& object, uint32_t* hash) const {
+    const Pool* found = map_->pool(pool);
+    if (!found) return {-1, 0};
+    uint32_t value = object_hash(*found, object);
+    if (hash) *hash = value;
+    return pg_of_raw(*found, {pool, value});
+}
+
+Result<MapEpochPtr> MapCache::next(const MapEpochPtr& before, const MapStep& step) {
+    const Key key{before.get(), step.get()};
+    {
+        std::lock_guard lock(mutex_);
+        auto found = kept_.find(key);
+        // An address may have been given to another map since: only the owners tell.
+        if (found != kept_.end() && found->second.before.lock() == before &&
+            found->second.step.lock() == step)
+            if (auto result = found->second.result.lock()) return result;
+    }
+    auto made = TRY(MapEpoch::next(before, *step));
+    std::lock_guard lock(mutex_);
+    std::erase_if(kept_, [](const auto& kept) { return kept.second.result.expired(); });
+    kept_.insert_or_assign(key, Kept{before, step, made});
+    return made;
+}
+
+} // namespace cloudlet::rados
