@@ -159,6 +159,18 @@ TEST(PgLogAdopt, AnObjectThatWasMissingInADivergentVersionIsWholeInItsPriorOne) 
     EXPECT_NE(record.missing.find(object("c")), nullptr);
 }
 
+TEST(PgLogAdopt, AMissingObjectWhoseOldDataNeverHappenedEitherIsRemoved) {
+    PgRecord record = record_of({a1, b2, a3});
+    record.missing.set(object("a"), {{5, 4}, {5, 3}});
+    record.append(entry(5, 4, "a", {5, 3}));
+    auto actions = record.adopt(log_of({a1, b2, entry(6, 5, "b", {5, 2})}));
+    ASSERT_TRUE(actions);
+    EXPECT_EQ(actions->remove, std::vector<PgObject>{object("a")});
+    const auto* item = record.missing.find(object("a"));
+    ASSERT_TRUE(item);
+    EXPECT_EQ(*item, (MissingSet::Item{{5, 1}, {}}));
+}
+
 TEST(PgLogAdopt, WhatTheAuthorityRemovedIsRemovedAndNeedsNoData) {
     PgRecord record = record_of({a1, b2});
     PgLog authority = log_of({a1, b2, a3, removal(6, 4, "a", {5, 3})});

@@ -46,6 +46,14 @@ TEST(PgAuthority, AnActivationThatOnlyAHistoryTellsOfCountsToo) {
     EXPECT_EQ(choose_authoritative(infos, {0}), std::nullopt) << "who was there is not heard of";
 }
 
+TEST(PgAuthority, AnActivationThatNoHistoryTellsOfYetCountsToo) {
+    // 1 activated in epoch 12, and its primary died before it told anybody that all had.
+    PgInfos infos = {{{0}, info({5, 1}, {11, 20})}, {{1}, info({5, 1}, {10, 9}, 12)}};
+    infos[{1}].history.last_epoch_started = 10;
+    EXPECT_EQ(last_epoch_started(infos), 12u);
+    EXPECT_EQ(choose_authoritative(infos, {0}), (PgShard{1}));
+}
+
 TEST(PgAuthority, ACopyInBackfillIsNone) {
     PgInfos infos = {{{0}, info({5, 1}, {10, 7})}, {{1}, backfilling(info({5, 1}, {10, 9}, 11))}};
     infos[{1}].history.last_epoch_started = 10;
