@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "cloudlet/base/check.h"
-#include "cloudlet/rados/osd_map_codec.h"
+#include "cloudlet/codec/crc32c.h"
 #include "object_store/transaction_parts.h"
 
 namespace cloudlet::rados {
@@ -35,7 +35,7 @@ Footprint footprint_of(const Values& values) {
 }
 
 uint32_t checksum(std::string_view key, std::string_view bytes) {
-    return crc32c(crc32c(~0u, key), bytes);
+    return codec::crc32c(codec::crc32c(~0u, key), bytes);
 }
 
 void flip(std::string& bytes, Random& random) {
@@ -53,7 +53,7 @@ size_t heap_bytes(const std::string& text) {
 }
 
 BlockRef make_block(std::string bytes) {
-    uint32_t crc = crc32c(~0u, bytes);
+    uint32_t crc = codec::crc32c(~0u, bytes);
     return std::make_shared<const Block>(Block{std::move(bytes), crc});
 }
 
@@ -116,7 +116,7 @@ Result<std::string_view> MemoryObject::block(uint32_t index) const {
     auto at = blocks_.find(index);
     if (at == blocks_.end()) return std::string_view();
     const Block& block = *at->second;
-    uint32_t crc = crc32c(~0u, block.bytes);
+    uint32_t crc = codec::crc32c(~0u, block.bytes);
     if (crc == block.crc) return std::string_view(block.bytes);
     return fail(Code::io,
                 fmt::format("the data at {} is damaged: its checksum is {:08x}, it should "

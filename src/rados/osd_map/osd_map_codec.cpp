@@ -1,9 +1,8 @@
 #include "cloudlet/rados/osd_map_codec.h"
 
-#include <array>
-
 #include <fmt/format.h>
 
+#include "cloudlet/codec/crc32c.h"
 #include "cloudlet/rados/crush_codec.h"
 #include "osd_map_check.h"
 #include "osd_map_fields.h"
@@ -79,8 +78,8 @@ void osd_fields(Io& io, T& s, uint8_t version) {
 
 /// The CRC of everything but the four bytes at `crc_at`.
 uint32_t crc_around(std::string_view bytes, size_t crc_at) {
-    uint32_t crc = crc32c(~0u, bytes.substr(0, crc_at));
-    return crc32c(crc, bytes.substr(crc_at + sizeof crc));
+    uint32_t crc = codec::crc32c(~0u, bytes.substr(0, crc_at));
+    return codec::crc32c(crc, bytes.substr(crc_at + sizeof crc));
 }
 
 Result<void> verify_crc(std::string_view bytes, size_t crc_at, uint32_t stored,
@@ -229,45 +228,6 @@ Result<uint32_t> encoded_osd_map_crc(std::string_view bytes) {
         transfer(io, crc);
     });
     if (!io.ok()) return fail(Code::invalid, "OSD map: " + io.error());
-    return crc;
-}
-
-namespace {
-
-/// Eight tables, so that eight bytes go through in one step.
-using CrcTables = std::array<std::array<uint32_t, 256>, 8>;
-
-CrcTables make_crc_tables() {
-    constexpr uint32_t castagnoli = 0x82f63b78; // reflected
-    CrcTables tables{};
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-        uint32_t crc = byte;
-        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? castagnoli : 0);
-        tables[0][byte] = crc;
-    }
-    for (size_t table = 1; table < 8; ++table)
-        for (uint32_t byte = 0; byte < 256; ++byte) {
-            uint32_t before = tables[table - 1][byte];
-            tables[table][byte] = tables[0][before & 0xff] ^ (before >> 8);
-        }
-    return tables;
-}
-
-} // namespace
-
-uint32_t crc32c(uint32_t crc, std::string_view bytes) {
-    static const CrcTables tables = make_crc_tables();
-    const char* at = bytes.data();
-    size_t left = bytes.size();
-    for (; left >= 8; at += 8, left -= 8) {
-        uint64_t word;
-        std::memcpy(&word, at, sizeof word);
-        word ^= crc;
-        crc = 0;
-        for (size_t i = 0; i < 8; ++i) crc ^= tables[7 - i][(word >> (8 * i)) & 0xff];
-    }
-    for (; left > 0; ++at, --left)
-        crc = tables[0][(crc ^ static_cast<uint8_t>(*at)) & 0xff] ^ (crc >> 8);
     return crc;
 }
 

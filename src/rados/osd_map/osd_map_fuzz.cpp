@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "cloudlet/codec/crc32c.h"
 #include "cloudlet/rados/osd_map_codec.h"
 #include "cloudlet/rados/placement.h"
 
@@ -31,8 +32,8 @@ std::string with_right_checksum(std::string_view input, size_t behind) {
     std::string bytes(input);
     if (bytes.size() < 16) return bytes;
     size_t at = bytes.size() - behind - 4;
-    uint32_t crc = crc32c(~0u, std::string_view(bytes).substr(0, at));
-    crc = crc32c(crc, std::string_view(bytes).substr(at + 4));
+    uint32_t crc = cloudlet::codec::crc32c(~0u, std::string_view(bytes).substr(0, at));
+    crc = cloudlet::codec::crc32c(crc, std::string_view(bytes).substr(at + 4));
     for (size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<char>(crc >> (8 * i));
     return bytes;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "cloudlet/codec/crc32c.h"
 #include "cloudlet/rados/osd_map_codec.h"
 #include "cloudlet/rados/plan.h"
 
@@ -15,7 +16,8 @@ namespace {
 std::string with_right_checksum(std::string_view input) {
     std::string bytes(input);
     if (bytes.size() < 16) return bytes;
-    uint32_t crc = crc32c(~0u, std::string_view(bytes).substr(0, bytes.size() - 4));
+    uint32_t crc =
+        cloudlet::codec::crc32c(~0u, std::string_view(bytes).substr(0, bytes.size() - 4));
     for (size_t i = 0; i < 4; ++i) bytes[bytes.size() - 4 + i] = static_cast<char>(crc >> (8 * i));
     return bytes;
 }

@@ -31,8 +31,6 @@ Result<OsdMap> apply_incremental(const OsdMap& map, const OsdMapIncremental& ste
 /// The same, and encodes the result to compare it with full_crc (when that is not 0).
 Result<OsdMap> apply_checked(const OsdMap& map, const OsdMapIncremental& step);
 
-/// CRC-32C (Castagnoli) without final inversion, as Ceph uses it; start with ~0u.
-uint32_t crc32c(uint32_t crc, std::string_view bytes);
 /// The checksum that an encoded full map carries. Error: Code::invalid when it is too short.
 Result<uint32_t> encoded_osd_map_crc(std::string_view bytes);
 
