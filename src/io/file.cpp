@@ -27,7 +27,7 @@ std::string name_in_folder(const std::string& path) {
 }
 
 // Far more than a child needs from its fork to its exec, also on a busy machine.
-constexpr Duration kOrphanPatience = std::chrono::seconds(1);
+constexpr Duration orphan_patience = std::chrono::seconds(1);
 
 // `.<name>.tmp-<12 hexadecimal digits>`: no file that somebody named is mistaken for one.
 constexpr std::string_view temporary_mark = ".tmp-";
@@ -166,7 +166,7 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
         while (!holder.empty() && holder.back() == '\n') holder.pop_back();
         const int pid = atoi(holder.c_str());
         const bool gone = pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
-        if (gone) locked = TRY(with_context(lock_within(fd.get(), kOrphanPatience), path));
+        if (gone) locked = TRY(with_context(lock_within(fd.get(), orphan_patience), path));
     }
     if (!locked)
         return fail(Code::conflict,

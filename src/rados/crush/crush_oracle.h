@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <random>
 
 #include <gtest/gtest.h>
 
@@ -67,12 +66,6 @@ protected:
 
     std::string folder_;
 };
-
-/// CLOUDLET_SEED of the environment, which repeats a failure, else a fresh one.
-inline uint64_t first_seed() {
-    if (const char* given = std::getenv("CLOUDLET_SEED")) return std::strtoull(given, nullptr, 10);
-    return std::random_device{}();
-}
 
 /// Runs `check` on random maps, with the seed at hand when it fails.
 template <typename Check>

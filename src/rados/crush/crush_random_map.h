@@ -6,6 +6,7 @@
 
 #include "cloudlet/base/random.h"
 #include "cloudlet/rados/crush_map.h"
+#include "test_seeds.h" // every user of a random map has a seed
 
 namespace cloudlet::rados {
 
@@ -15,8 +16,5 @@ CrushMap random_crush_map(Random& random);
 
 /// Reweights, one for each device: most are in, some out, some between.
 std::vector<uint32_t> random_reweights(Random& random, const CrushMap& map);
-
-/// CLOUDLET_SEEDS of the environment, else `fallback`: how much a test of random seeds does.
-uint64_t seeds_to_run(uint64_t fallback);
 
 } // namespace cloudlet::rados

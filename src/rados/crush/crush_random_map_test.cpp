@@ -230,11 +230,6 @@ std::vector<uint32_t> random_reweights(Random& random, const CrushMap& map) {
     return reweights;
 }
 
-uint64_t seeds_to_run(uint64_t fallback) {
-    const char* wanted = std::getenv("CLOUDLET_SEEDS");
-    return wanted ? std::strtoull(wanted, nullptr, 10) : fallback;
-}
-
 namespace {
 
 TEST(RandomCrushMap, is_valid_and_survives_its_bytes) {

@@ -1,16 +1,14 @@
 // Random lives of a store against a plain model of maps and strings.
 #include <deque>
-#include <random>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "cloudlet/rados/memory_store.h"
-#include "crush/crush_oracle.h"
-#include "crush/crush_random_map.h"
 #include "object_store/random_transaction.h"
 #include "object_store/store_contents.h"
 #include "object_store/transaction_parts.h"
+#include "test_seeds.h"
 
 namespace cloudlet::rados {
 namespace {

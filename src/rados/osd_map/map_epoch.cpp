@@ -6,6 +6,15 @@
 
 namespace cloudlet::rados {
 
+namespace {
+
+OsdSet set_at(const OsdRows& rows, const std::vector<int32_t>& primaries, size_t place) {
+    auto row = rows[place];
+    return {{row.begin(), row.end()}, primaries[place]};
+}
+
+} // namespace
+
 Result<MapEpochPtr> MapEpoch::first(std::shared_ptr<const OsdMap> map) {
     auto placer = TRY(Placer::prepare(map));
     auto epoch = std::shared_ptr<MapEpoch>(new MapEpoch(std::move(map), std::move(placer)));
@@ -42,16 +51,12 @@ const PoolPlacement* MapEpoch::placement(PgId pg) const {
 
 OsdSet MapEpoch::up(PgId pg) const {
     const PoolPlacement* pool = placement(pg);
-    if (!pool) return {};
-    auto row = pool->up[pg.seed];
-    return {{row.begin(), row.end()}, pool->up_primary[pg.seed]};
+    return pool ? set_at(pool->up, pool->up_primary, pg.seed) : OsdSet{};
 }
 
 OsdSet MapEpoch::acting(PgId pg) const {
     const PoolPlacement* pool = placement(pg);
-    if (!pool) return {};
-    auto row = pool->acting[pg.seed];
-    return {{row.begin(), row.end()}, pool->acting_primary[pg.seed]};
+    return pool ? set_at(pool->acting, pool->acting_primary, pg.seed) : OsdSet{};
 }
 
 PgView MapEpoch::view(PgId pg) const { return view_pg(*map_, pg, up(pg), acting(pg)); }
@@ -63,12 +68,10 @@ bool MapEpoch::serves(PgId pg, int32_t osd) const {
     return std::ranges::find(up, osd) != up.end() || std::ranges::find(acting, osd) != acting.end();
 }
 
-PgId MapEpoch::pg_of(PoolId pool, const ObjectName& object, uint32_t* hash) const {
-    const Pool* found = map_->pool(pool);
-    if (!found) return {-1, 0};
-    uint32_t value = object_hash(*found, object);
-    if (hash) *hash = value;
-    return pg_of_raw(*found, {pool, value});
+PgId MapEpoch::pg_of(PoolId id, const ObjectName& object) const {
+    const Pool* pool = map_->pool(id);
+    if (!pool) return {-1, 0};
+    return pg_of_raw(*pool, {id, object_hash(*pool, object)});
 }
 
 Result<MapEpochPtr> MapCache::next(const MapEpochPtr& before, const MapStep& step) {

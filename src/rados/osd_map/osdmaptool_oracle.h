@@ -2,10 +2,8 @@
 // Runs Ceph's osdmaptool (Debian's ceph-base) and ours over the same files.
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <random>
 
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -14,6 +12,7 @@
 #include "cloudlet/io/process.h"
 #include "cloudlet/rados/osd_map_codec.h"
 #include "cloudlet/rados/osdmaptool.h"
+#include "test_seeds.h"
 
 namespace cloudlet::rados {
 
@@ -63,10 +62,5 @@ protected:
 
     std::string folder_;
 };
-
-inline uint64_t first_seed() {
-    if (const char* given = std::getenv("CLOUDLET_SEED")) return std::strtoull(given, nullptr, 10);
-    return std::random_device{}();
-}
 
 } // namespace cloudlet::rados

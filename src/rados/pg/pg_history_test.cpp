@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <optional>
-#include <random>
 
 #include "cloudlet/base/random.h"
 #include "cloudlet/rados/pg_log.h"
 #include "cloudlet/rados/pg_peering.h"
-#include "crush/crush_random_map.h"
+#include "test_seeds.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -369,11 +368,6 @@ private:
     std::map<LogVersion, LogVersion> before_; // of an entry: the head when it was made
     std::vector<LogVersion> acknowledged_;
 };
-
-uint64_t first_seed() {
-    if (const char* given = std::getenv("CLOUDLET_SEED")) return std::strtoull(given, nullptr, 10);
-    return std::random_device{}();
-}
 
 TEST(PgHistory, CopiesAgreeAfterAnyLifeAndNothingAcknowledgedIsLost) {
     Seen seen;

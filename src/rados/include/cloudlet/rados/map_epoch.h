@@ -36,7 +36,7 @@ public:
     /// True when the OSD is in the up or acting set.
     bool serves(PgId pg, int32_t osd) const;
     /// The object's PG; {-1, 0} when there is no such pool.
-    PgId pg_of(PoolId pool, const ObjectName& object, uint32_t* hash = nullptr) const;
+    PgId pg_of(PoolId pool, const ObjectName& object) const;
 
 private:
     MapEpoch(std::shared_ptr<const OsdMap> map, Placer placer)
