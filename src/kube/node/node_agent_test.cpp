@@ -170,6 +170,8 @@ TEST(NodeAgent, ExecProbesDecideReadinessAndLife) {
     ASSERT_TRUE(io::write_file_atomic(root + "/tmp/ready", ""));
     EXPECT_TRUE(world.wait_pod(
         "web", [](const api::Object& p) { return p.condition_is("Ready", "True"); }));
+    // Ready may come before the container's first command has run.
+    ASSERT_TRUE(world.wait([&] { return io::exists(root + "/tmp/live"); }));
     ASSERT_TRUE(io::remove_file(root + "/tmp/live"));
     EXPECT_TRUE(world.wait_pod("web", [](const api::Object& p) {
         return p.status()["containerStatuses"][0]["restartCount"].as_int() == 1;
