@@ -273,6 +273,10 @@ Result<void> MemoryEdit::put_bytes(uint32_t index, uint64_t start, std::string_v
     auto at = object_->blocks().find(index);
     bool covers =
         at == object_->blocks().end() || (start == 0 && data.size() >= at->second->bytes.size());
+    if (covers && start == 0) {
+        set_block(index, make_block(std::string(data)));
+        return {};
+    }
     if (!covers) old = TRY(object_->block(index));
     // Made at its size, because a string that grows reserves more than it needs.
     std::string bytes(std::max<size_t>(old.size(), start + data.size()), '\0');

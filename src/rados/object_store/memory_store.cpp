@@ -19,18 +19,39 @@ struct Pending {
     UndoList undo;
 };
 
-bool removes(const Operation& operation) {
-    return std::holds_alternative<change::Remove>(operation.change) ||
-           std::holds_alternative<change::RemoveCollection>(operation.change);
+/// The OSD's own records, and what makes objects smaller. A change of an object's own info goes
+/// along with the latter.
+bool may_use_reserve(const Operation& operation) {
+    using namespace change;
+    constexpr size_t small = 512;
+    const Change& what = operation.change;
+    if (auto* set = std::get_if<SetXattrs>(&what))
+        return std::ranges::all_of(set->values,
+                                   [](const auto& xattr) { return xattr.second.size() <= small; });
+    return operation.collection == CollectionId{} || std::holds_alternative<Remove>(what) ||
+           std::holds_alternative<RemoveCollection>(what) ||
+           std::holds_alternative<RemoveXattr>(what) ||
+           std::holds_alternative<RemoveOmapKeys>(what) ||
+           std::holds_alternative<RemoveOmapRange>(what) ||
+           std::holds_alternative<ClearOmap>(what) || std::holds_alternative<Truncate>(what);
 }
 
-/// A removal is written down in the PG's log in the same transaction: a full disk must take that.
-uint64_t allowance(const Transaction& transaction) {
-    return std::ranges::any_of(transaction.operations, removes) ? block_bytes : 0;
+/// Bytes that a full disk takes beyond its capacity: removals are written down in the PG's log.
+uint64_t reserve_for(const Transaction& transaction, uint64_t capacity) {
+    constexpr uint64_t least = 64 << 10, part = 32;
+    if (!std::ranges::all_of(transaction.operations, may_use_reserve)) return 0;
+    return std::max(least, capacity / part);
 }
 
 std::string place(const CollectionId& collection, const ObjectId& object) {
     return fmt::format("{} of {}", object.to_string(), collection.to_string());
+}
+
+/// The sentence is made only when there is something to say.
+template <typename T>
+Result<T> with_place(Result<T> result, const CollectionId& collection, const ObjectId& object) {
+    if (!result) result.error().context.push_back(place(collection, object));
+    return result;
 }
 
 } // namespace
@@ -44,7 +65,8 @@ struct MemoryStore::State {
     }
     Result<const MemoryObject*> find(const CollectionId& collection, const ObjectId& object) const {
         TRY(alive());
-        return with_context(contents.find(collection, object), collection.to_string());
+        auto found = contents.find(collection, object);
+        return found ? found : with_context(std::move(found), collection.to_string());
     }
 
     StoreListener& listener;
@@ -69,11 +91,14 @@ Result<void> MemoryStore::submit(const Transaction& transaction, uint64_t token)
     MemoryEdit edit(contents, undo);
     const uint64_t before = contents.used, capacity = state_->options.capacity;
     Result<void> done;
-    for (size_t i = 0; i < transaction.operations.size() && done; ++i)
-        done = with_context(with_context(edit.apply(transaction.operations[i]),
-                                         transaction.operations[i].collection.to_string()),
-                            fmt::format("operation {}", i));
-    if (done && contents.used > capacity && contents.used > before + allowance(transaction))
+    for (size_t i = 0; i < transaction.operations.size() && done; ++i) {
+        if (done = edit.apply(transaction.operations[i]); !done)
+            done = with_context(
+                with_context(std::move(done), transaction.operations[i].collection.to_string()),
+                fmt::format("operation {}", i));
+    }
+    if (done && contents.used > before &&
+        contents.used > capacity + reserve_for(transaction, capacity))
         done = fail(Code::exhausted, fmt::format("the disk of {} bytes is full ({} used); remove "
                                                  "objects or add OSDs",
                                                  capacity, before));
@@ -109,10 +134,12 @@ void MemoryStore::sync(size_t count) {
 
 void MemoryStore::fail_next_sync() { state_->next_sync_fails = true; }
 
-CrashReport MemoryStore::crash(Random& random) {
+void MemoryStore::set_capacity(uint64_t bytes) { state_->options.capacity = bytes; }
+
+CrashReport MemoryStore::crash(Random& random, size_t at_most) {
     State& state = *state_;
     CrashReport report;
-    report.kept = random.below(state.pending.size() + 1);
+    report.kept = random.below(std::min(at_most, state.pending.size()) + 1);
     report.lost = state.pending.size() - report.kept;
     report.torn = report.lost > 0 && random.chance(0.5);
     while (state.pending.size() > report.kept) {
@@ -129,7 +156,7 @@ CrashReport MemoryStore::crash(Random& random) {
 Result<std::string> MemoryStore::read(const CollectionId& collection, const ObjectId& object,
                                       uint64_t offset, uint64_t length) const {
     const MemoryObject* found = TRY(state_->find(collection, object));
-    return with_context(found->read(offset, length), place(collection, object));
+    return with_place(found->read(offset, length), collection, object);
 }
 
 Result<ObjectStat> MemoryStore::stat(const CollectionId& collection, const ObjectId& object) const {
@@ -145,7 +172,7 @@ Result<std::string> MemoryStore::xattr(const CollectionId& collection, const Obj
         return fail(Code::not_found, fmt::format("{} has no xattr \"{}\"",
                                                  place(collection, object), printable(name)));
     auto bytes = MemoryObject::verified(ObjectPart::xattrs, name, at->second);
-    return std::string(TRY(with_context(bytes, place(collection, object))));
+    return std::string(TRY(with_place(bytes, collection, object)));
 }
 
 Result<Attributes> MemoryStore::xattrs(const CollectionId& collection,
@@ -154,8 +181,7 @@ Result<Attributes> MemoryStore::xattrs(const CollectionId& collection,
     Attributes attributes;
     for (const auto& [name, value] : found->values(ObjectPart::xattrs)) {
         auto bytes = MemoryObject::verified(ObjectPart::xattrs, name, value);
-        attributes.emplace_hint(attributes.end(), name,
-                                TRY(with_context(bytes, place(collection, object))));
+        attributes.emplace_hint(attributes.end(), name, TRY(with_place(bytes, collection, object)));
     }
     return attributes;
 }
@@ -173,7 +199,7 @@ Result<OmapPage> MemoryStore::omap(const CollectionId& collection, const ObjectI
             break;
         }
         auto bytes = MemoryObject::verified(ObjectPart::omap, at->first, at->second);
-        page.entries.emplace_back(at->first, TRY(with_context(bytes, place(collection, object))));
+        page.entries.emplace_back(at->first, TRY(with_place(bytes, collection, object)));
     }
     return page;
 }
@@ -187,7 +213,7 @@ Result<Attributes> MemoryStore::omap_values(const CollectionId& collection, cons
         auto at = values.find(key);
         if (at == values.end()) continue;
         auto bytes = MemoryObject::verified(ObjectPart::omap, key, at->second);
-        attributes.emplace(key, TRY(with_context(bytes, place(collection, object))));
+        attributes.emplace(key, TRY(with_place(bytes, collection, object)));
     }
     return attributes;
 }

@@ -356,6 +356,7 @@ TEST(RottenStore, rots_wherever_something_is_stored) {
 TEST(FullStore, takes_removals_and_their_log_entries_but_nothing_else) {
     Disk disk({.capacity = 64 << 10});
     const ObjectId log{0, "log"};
+    ASSERT_TRUE(disk.submit(Transaction().create_collection({})));
     disk.write(apple, 0, std::string(40 << 10, 'r'));
     const StoreContents before = disk.contents();
     EXPECT_EQ(code_of(disk.submit(Transaction().write(pg, pear, 0, std::string(32 << 10, 'p')))),
@@ -368,7 +369,7 @@ TEST(FullStore, takes_removals_and_their_log_entries_but_nothing_else) {
 
     Transaction removal;
     removal.add(pg, {100, "0"}, change::Remove{});
-    removal.add(pg, log, change::SetOmap{{{"1.1", std::string(1000, 'e')}}});
+    removal.add({}, log, change::SetOmap{{{"1.1", std::string(1000, 'e')}}});
     EXPECT_TRUE(disk.submit(removal));
     EXPECT_TRUE(disk.submit(apple, change::Remove{}));
     EXPECT_TRUE(disk.submit(Transaction().write(pg, pear, 0, std::string(32 << 10, 'p'))));

@@ -148,9 +148,10 @@ Result<void> check_transaction(const Transaction& transaction) {
                     fmt::format("a transaction of {} operations, at most {}",
                                 transaction.operations.size(), StoreLimits::operations));
     Sum sum;
-    for (size_t i = 0; i < transaction.operations.size(); ++i)
-        TRY(with_context(check_operation(sum, transaction.operations[i]),
-                         fmt::format("operation {}", i)));
+    for (size_t i = 0; i < transaction.operations.size(); ++i) {
+        auto checked = check_operation(sum, transaction.operations[i]);
+        if (!checked) return with_context(std::move(checked), fmt::format("operation {}", i));
+    }
     return {};
 }
 

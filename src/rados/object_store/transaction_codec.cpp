@@ -137,10 +137,23 @@ void write_operation(Writer& writer, const Operation& operation) {
     std::visit([&](const auto& change) { put_all(writer, change); }, operation.change);
 }
 
+/// About how many bytes an operation takes; its data is what counts.
+size_t size_of(const Operation& operation) {
+    size_t data = 0;
+    if (auto* write = std::get_if<change::Write>(&operation.change))
+        data = view_of(write->data).size();
+    if (auto* replace = std::get_if<change::Replace>(&operation.change))
+        data = view_of(replace->data).size();
+    return 64 + operation.object.name.size() + data;
+}
+
 } // namespace
 
 std::string encode_transaction(const Transaction& transaction) {
     Writer writer;
+    size_t size = 256;
+    for (const Operation& operation : transaction.operations) size += size_of(operation);
+    writer.io.bytes().reserve(size);
     writer.io.versioned({version, version, {}}, version, "a transaction", [&] {
         writer.io.number(static_cast<uint32_t>(transaction.operations.size()));
         for (const Operation& operation : transaction.operations)
@@ -154,6 +167,8 @@ Result<Transaction> decode_transaction(std::string_view bytes) {
     Transaction transaction;
     Envelope envelope;
     reader.io.versioned(envelope, version, "a transaction", [&] {
+        if (envelope.version != version || envelope.compat != version)
+            return reader.io.fail("a transaction of another version");
         size_t count = reader.io.count("operations");
         if (count > StoreLimits::operations) return reader.io.fail("too many operations");
         while (count-- > 0 && reader.io.ok())

@@ -62,6 +62,14 @@ TEST(TransactionCodec, keeps_its_format) {
               "76"); // set omap
 }
 
+TEST(TransactionCodec, refuses_another_version) {
+    for (size_t place : {0, 1}) {
+        std::string bytes = encode_transaction({});
+        bytes[place] = 0;
+        EXPECT_THAT(decode_transaction(bytes).error().message, HasSubstr("of another version"));
+    }
+}
+
 TEST(TransactionCodec, refuses_every_cut_and_anything_behind_the_end) {
     Transaction transaction;
     transaction.write(pg, {7, "object"}, 5, "data");

@@ -24,14 +24,14 @@ Update update(const OsdMap& map, std::string_view change) {
 }
 
 TEST(HierarchyLosses, RemovingAnOsdWalksOnlyWhatMetItsTopBucket) {
-    Update done = update(plan_map(20, 4, 4096, 3), "remove osd.7");
+    Update done = update(test_map(20, 4, 4096, 3), "remove osd.7");
     EXPECT_TRUE(done.right);
     EXPECT_GT(done.walked, 0u);
     EXPECT_LT(done.walked, 4096u / 4) << "3 copies on 20 hosts: 15 % of the PGs are on the host";
 }
 
 TEST(HierarchyLosses, RemovingAnOsdOfWeightZeroWalksNothing) {
-    OsdMap map = plan_map(20, 4, 4096, 3);
+    OsdMap map = test_map(20, 4, 4096, 3);
     map = *apply_change(map, changes_of("crush-reweight osd.7 0")[0]);
     Update done = update(map, "remove osd.7");
     EXPECT_TRUE(done.right);
@@ -39,7 +39,7 @@ TEST(HierarchyLosses, RemovingAnOsdOfWeightZeroWalksNothing) {
 }
 
 TEST(HierarchyLosses, GainsWalkEverything) {
-    Update done = update(plan_map(20, 4, 512, 3), "crush-reweight osd.7 2");
+    Update done = update(test_map(20, 4, 512, 3), "crush-reweight osd.7 2");
     EXPECT_TRUE(done.right);
     EXPECT_EQ(done.walked, 512u);
 }
@@ -51,7 +51,7 @@ TEST(HierarchyLosses, UpdatesEqualPlacingAnewOnRandomMaps) {
     for (int round = 0; round < 150; ++round) {
         uint32_t hosts = 2 + static_cast<uint32_t>(random.below(8));
         uint32_t per_host = 1 + static_cast<uint32_t>(random.below(5));
-        OsdMap map = plan_map(hosts, per_host, 256, static_cast<uint8_t>(1 + random.below(4)),
+        OsdMap map = test_map(hosts, per_host, 256, static_cast<uint8_t>(1 + random.below(4)),
                               hosts % 2 ? 0 : 2);
         auto osds = static_cast<uint64_t>(map.max_osd());
         for (int i = 0; i < 6; ++i) {

@@ -74,6 +74,21 @@ PgId MapEpoch::pg_of(PoolId id, const ObjectName& object) const {
     return pg_of_raw(*pool, {id, object_hash(*pool, object)});
 }
 
+Result<MapEpochPtr> MapCache::first(const std::shared_ptr<const OsdMap>& map) {
+    {
+        std::lock_guard lock(mutex_);
+        auto found = firsts_.find(map.get());
+        // A MapEpoch owns its map, so while it lives the address means this map.
+        if (found != firsts_.end())
+            if (auto result = found->second.lock()) return result;
+    }
+    auto made = TRY(MapEpoch::first(map));
+    std::lock_guard lock(mutex_);
+    std::erase_if(firsts_, [](const auto& kept) { return kept.second.expired(); });
+    firsts_.insert_or_assign(map.get(), made);
+    return made;
+}
+
 Result<MapEpochPtr> MapCache::next(const MapEpochPtr& before, const MapStep& step) {
     const Key key{before.get(), step.get()};
     {

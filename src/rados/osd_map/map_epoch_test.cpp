@@ -27,7 +27,7 @@ void expect_same_places(const MapEpoch& ours, const MapEpoch& fresh) {
             for (int32_t osd : sets.up.osds) EXPECT_TRUE(ours.serves({id, seed}, osd));
             PgView view = ours.view({id, seed}), expected = view_pg(placer, work, {id, seed});
             EXPECT_EQ(view.epoch, ours.epoch());
-            EXPECT_EQ(view.up_from, expected.up_from);
+            EXPECT_EQ(view.members, expected.members);
             EXPECT_EQ(interval_change(view, expected), std::nullopt);
         }
 }

@@ -107,6 +107,14 @@ void transfer(WireWriter& io, const T& value) {
     io.number(value);
 }
 
+/// A byte of 2 copied into a bool would be undefined.
+inline void transfer(WireReader& io, bool& value) {
+    uint8_t byte = 0;
+    io.number(byte);
+    if (byte > 1) io.fail("a flag that is neither 0 nor 1");
+    value = byte == 1;
+}
+
 inline void transfer(WireReader& io, std::string& text) {
     text = io.take(io.count("a text"), "a text");
 }

@@ -31,9 +31,9 @@ bool has_child(uint32_t seed, uint32_t few, uint32_t many) {
 }
 
 bool restarted(const PgView& before, const PgView& after) {
-    return std::any_of(after.up_from.begin(), after.up_from.end(), [&](const auto& member) {
-        auto old = before.up_from.find(member.first);
-        return old != before.up_from.end() && old->second != member.second;
+    return std::ranges::any_of(after.members, [&](const PgMember& member) {
+        auto old = std::ranges::find(before.members, member.osd, &PgMember::osd);
+        return old != before.members.end() && old->up_from != member.up_from;
     });
 }
 
@@ -57,11 +57,13 @@ PgView view_pg(const OsdMap& map, PgId pg, OsdSet up, OsdSet acting) {
         view.pg_num_pending = pool->pg_num_pending;
         view.erasure = pool->is_erasure();
     }
+    view.members.reserve(view.up.osds.size());
     for (const OsdSet* set : {&view.up, &view.acting}) {
         for (int32_t osd : set->osds) {
-            if (!map.has_osd(osd)) continue;
-            view.up_from[osd] = map.osd_info[static_cast<size_t>(osd)].up_from;
-            view.disks[osd] = map.osd_uuid[static_cast<size_t>(osd)];
+            auto at = std::ranges::lower_bound(view.members, osd, {}, &PgMember::osd);
+            if (!map.has_osd(osd) || (at != view.members.end() && at->osd == osd)) continue;
+            const auto index = static_cast<size_t>(osd);
+            view.members.insert(at, {osd, map.osd_info[index].up_from, map.osd_uuid[index]});
         }
     }
     return view;
@@ -115,8 +117,8 @@ PastInterval close_interval(const PgView& view, Epoch first, const OsdMap& last_
                       .last = last_map.epoch,
                       .up = view.up,
                       .acting = view.acting,
-                      .disks = view.disks,
                       .erasure = view.erasure};
+    for (const PgMember& member : view.members) past.disks.emplace(member.osd, member.disk);
     const OsdInfo* primary = info_of(last_map, view.acting.primary);
     size_t count = view.acting_count();
     if (!primary || count == 0 || count < view.min_size) return past;
@@ -138,6 +140,7 @@ void PastIntervals::add(PastInterval interval) {
 
 void PastIntervals::forget_before(Epoch last_epoch_clean) {
     std::erase_if(intervals_, [&](const PastInterval& i) { return i.last < last_epoch_clean; });
+    intervals_.shrink_to_fit(); // mostly nothing is left, and stays so
 }
 
 namespace {

@@ -96,7 +96,7 @@ Result<AdoptActions> PgRecord::adopt(const PgLog& authority) {
                                 log.tail().to_string(), log.head().to_string(),
                                 authority.tail().to_string(), authority.head().to_string()));
     AdoptActions actions = Adoption(*this, *common).run(authority);
-    update_info();
+    refresh_info();
     return actions;
 }
 
@@ -105,7 +105,7 @@ void PgRecord::start_backfill(const PgLog& authority) {
     log.follow(authority);
     missing = {};
     info.last_backfill = {BackfillCursor::Place::begin, {}};
-    update_info();
+    refresh_info();
 }
 
 bool PgRecord::takes_change_of(const LogEntry& entry) const {
@@ -116,20 +116,20 @@ bool PgRecord::takes_change_of(const LogEntry& entry) const {
 void PgRecord::append(LogEntry entry) {
     if (missing.find(entry.object)) missing.note(entry);
     log.append(std::move(entry));
-    update_info();
+    refresh_info();
 }
 
 void PgRecord::trim(LogVersion version) {
     log.trim(version);
-    update_info();
+    refresh_info();
 }
 
 void PgRecord::recovered(const PgObject& object, LogVersion version) {
     missing.arrived(object, version);
-    update_info();
+    refresh_info();
 }
 
-void PgRecord::update_info() {
+void PgRecord::refresh_info() {
     info.last_update = log.head();
     info.log_tail = log.tail();
     info.last_complete = log.head();

@@ -123,7 +123,7 @@ TEST(PgLogAdopt, AnObjectThatWasNeverMadeIsRemoved) {
 
 TEST(PgLogAdopt, AnEntryThatCanBeTakenBackIsAndNothingIsFetched) {
     LogEntry second = a3, third = entry(5, 4, "a", {5, 3});
-    second.rollback = third.rollback = {1, "undo"};
+    second.rollback = third.rollback = {1, std::string("undo")};
     PgRecord record = record_of({a1, b2, second, third});
     auto actions = record.adopt(log_of({a1, b2}));
     ASSERT_TRUE(actions);
@@ -134,7 +134,7 @@ TEST(PgLogAdopt, AnEntryThatCanBeTakenBackIsAndNothingIsFetched) {
 
 TEST(PgLogAdopt, OneEntryThatCannotBeTakenBackMakesTheObjectMissing) {
     LogEntry second = a3, third = entry(5, 4, "a", {5, 3});
-    third.rollback = {1, "undo"};
+    third.rollback = {1, std::string("undo")};
     PgRecord record = record_of({a1, b2, second, third});
     auto actions = record.adopt(log_of({a1, b2}));
     ASSERT_TRUE(actions);
@@ -260,6 +260,16 @@ TEST(PgLogCodec, EveryCutAndEveryExtraByteIsRefused) {
     for (size_t size = 0; size < bytes.size(); ++size)
         EXPECT_FALSE(decode_pg_log(std::string_view(bytes).substr(0, size))) << size;
     EXPECT_FALSE(decode_pg_log(bytes + "x"));
+}
+
+TEST(PgLogCodec, AnotherVersionIsRefused) {
+    for (size_t place : {0, 1}) {
+        std::string bytes = encode_pg_log(log_of({a1}));
+        bytes[place] = 0;
+        EXPECT_EQ(decode_pg_log(bytes).error().message,
+                  fmt::format("PG log: a PG log of version {} for readers of {}, not 1 at offset 6",
+                              place, 1 - place));
+    }
 }
 
 TEST(PgLogCodec, VersionsThatDoNotAscendAreRefused) {

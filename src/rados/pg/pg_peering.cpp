@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "cloudlet/rados/planted_bug.h"
+
+#include "cloudlet/rados/planted_bug.h"
+
 namespace cloudlet::rados {
 
 namespace {
@@ -12,7 +16,8 @@ bool is_member(int32_t osd) { return osd != osd_none && osd != no_osd; }
 bool better(const PgInfos::value_type& a, const PgInfos::value_type& b, PgShard primary,
             bool erasure) {
     const PgInfo &x = a.second, &y = b.second;
-    if (x.last_update != y.last_update) return (x.last_update > y.last_update) != erasure;
+    const bool oldest = erasure || planted(PlantedBug::older_log_wins);
+    if (x.last_update != y.last_update) return (x.last_update > y.last_update) != oldest;
     if (x.log_tail != y.log_tail) return x.log_tail < y.log_tail;
     return a.first == primary && b.first != primary;
 }
@@ -120,7 +125,9 @@ std::optional<PgShard> choose_authoritative(const PgInfos& infos, PgShard primar
     const PgInfos::value_type* best = nullptr;
     for (const auto& candidate : infos) {
         const PgInfo& info = candidate.second;
-        if (info.last_epoch_started < started || !info.complete()) continue;
+        const bool took_part =
+            info.last_epoch_started >= started || planted(PlantedBug::older_log_wins);
+        if (!took_part || !info.complete()) continue;
         if (!best || better(candidate, *best, primary, erasure)) best = &candidate;
     }
     if (!best) return std::nullopt;

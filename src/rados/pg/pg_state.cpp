@@ -48,6 +48,14 @@ static_assert(flag_names.size() == static_cast<size_t>(PgFlag::wait) + 1);
 
 } // namespace
 
+Result<PgState> PgState::from_bits(uint64_t bits) {
+    if (bits >> flag_names.size() != 0)
+        return fail(Code::invalid, fmt::format("a PG's state of {:#x} has unknown flags", bits));
+    PgState state;
+    state.bits_ = bits;
+    return state;
+}
+
 std::string PgState::to_string() const {
     std::string text;
     for (size_t i = 0; i < flag_names.size(); ++i) {

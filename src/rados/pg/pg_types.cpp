@@ -31,8 +31,8 @@ std::string PgShard::to_string() const {
 
 std::strong_ordering PgObject::operator<=>(const PgObject& other) const {
     if (hash != other.hash) return reversed(hash) <=> reversed(other.hash);
-    if (auto order = name_space.compare(other.name_space)) return order <=> 0;
-    if (auto order = locator_key.compare(other.locator_key)) return order <=> 0;
+    if (auto order = name_space->compare(*other.name_space)) return order <=> 0;
+    if (auto order = locator_key->compare(*other.locator_key)) return order <=> 0;
     if (auto order = name.compare(other.name)) return order <=> 0;
     return snap <=> other.snap;
 }
@@ -44,28 +44,35 @@ void PgHistory::learn(const PgHistory& other) {
     raise(last_epoch_clean, other.last_epoch_clean);
     raise(last_interval_clean, other.last_interval_clean);
     raise(last_epoch_split, other.last_epoch_split);
+    if (other.scrubs > scrubs) {
+        scrubs = other.scrubs;
+        scrub_errors = other.scrub_errors;
+    }
 }
 
 const MissingSet::Item* MissingSet::find(const PgObject& object) const {
-    auto at = items_.find(object);
-    return at == items_.end() ? nullptr : &at->second;
+    auto at = items().find(object);
+    return at == items().end() ? nullptr : &at->second;
 }
 
 LogVersion MissingSet::oldest_need() const {
-    return needs_.empty() ? LogVersion{} : *needs_.begin();
+    return empty() ? LogVersion{} : *content_->needs.begin();
 }
 
 void MissingSet::set(const PgObject& object, Item item) {
     erase(object);
-    items_.emplace(object, item);
-    needs_.insert(item.need);
+    Content& content = content_.edit();
+    content.items.emplace(object, item);
+    content.needs.insert(item.need);
 }
 
 void MissingSet::erase(const PgObject& object) {
-    auto at = items_.find(object);
-    if (at == items_.end()) return;
-    needs_.erase(needs_.find(at->second.need));
-    items_.erase(at);
+    if (!find(object)) return;
+    auto& [items, needs] = content_.edit();
+    auto at = items.find(object);
+    needs.erase(needs.find(at->second.need));
+    items.erase(at);
+    if (items.empty()) content_.reset();
 }
 
 void MissingSet::note(const LogEntry& entry) {

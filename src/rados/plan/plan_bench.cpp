@@ -8,7 +8,7 @@ namespace cloudlet::rados {
 namespace {
 
 void plan_removal(benchmark::State& state, std::string_view words, uint32_t racks) {
-    OsdMap map = plan_map(100, 10, 65536, 3, racks);
+    OsdMap map = test_map(100, 10, 65536, 3, racks);
     auto changes = changes_of(words);
     for (auto _ : state) {
         auto plan = make_plan(map, changes, {});

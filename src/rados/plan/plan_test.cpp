@@ -126,7 +126,7 @@ constexpr std::string_view three_ways[] = {
 class ReplaceAnOsd : public testing::TestWithParam<const char*> {
 protected:
     OsdMap map() const {
-        OsdMap map = plan_map(2, 8, 800, 2);
+        OsdMap map = test_map(2, 8, 800, 2);
         return *apply_change(map, changes_of(fmt::format("tunables {}", GetParam()))[0]);
     }
 };
@@ -153,7 +153,7 @@ TEST_P(ReplaceAnOsd, MovesWhatCephsToolsSayOnEveryStepOfThreeWays) {
 INSTANTIATE_TEST_SUITE_P(Profiles, ReplaceAnOsd, testing::Values("argonaut", "hammer", "jewel"));
 
 TEST(Plan, OffersTheOtherOrdersWhateverWasAsked) {
-    OsdMap map = plan_map(2, 8, 800, 2);
+    OsdMap map = test_map(2, 8, 800, 2);
     std::map<std::string, uint32_t> first;
     for (std::string_view words : three_ways) {
         Plan plan = plan_of(map, words);
@@ -171,7 +171,7 @@ TEST(Plan, OffersTheOtherOrdersWhateverWasAsked) {
 }
 
 TEST(Plan, KeepingTheIdMovesNoMappingButFillsTheNewDisk) {
-    OsdMap map = plan_map(2, 8, 800, 2);
+    OsdMap map = test_map(2, 8, 800, 2);
     Plan plan = plan_of(map, "replace osd.3");
     const Movement& total = plan.ways.front().total;
     EXPECT_EQ(total.remapped, 0u);
@@ -188,7 +188,7 @@ TEST(Plan, KeepingTheIdMovesNoMappingButFillsTheNewDisk) {
 }
 
 TEST(Plan, RemovingAndAddingTheSameIdUnderAFlagRefillsIt) {
-    OsdMap map = plan_map(2, 8, 800, 2);
+    OsdMap map = test_map(2, 8, 800, 2);
     Plan plan = plan_of(map, "norebalance remove osd.3 add osd.3 weight 1 host=host0 unset");
     EXPECT_EQ(plan.ways.front().total.remapped, 0u) << "its place in the host does not matter";
     EXPECT_EQ(plan.ways.front().total.refilled,
@@ -196,7 +196,7 @@ TEST(Plan, RemovingAndAddingTheSameIdUnderAFlagRefillsIt) {
 }
 
 TEST(Plan, PrefersTheOrderThatKeepsEveryCopyWhenItMovesNoMore) {
-    OsdMap map = plan_map(4, 4, 512, 3);
+    OsdMap map = test_map(4, 4, 512, 3);
     Plan plan = plan_of(map, "remove osd.3");
     const Way& best = plan.ways[plan.best];
     EXPECT_EQ(best.name, "CRUSH weight 0, remove");
@@ -207,7 +207,7 @@ TEST(Plan, PrefersTheOrderThatKeepsEveryCopyWhenItMovesNoMore) {
 }
 
 TEST(Plan, PutsANewHostUnderTheRootAlsoInItsCommands) {
-    OsdMap map = plan_map(2, 2, 64, 2);
+    OsdMap map = test_map(2, 2, 64, 2);
     Plan plan = plan_of(map, "add osd.4 weight 1 host=host2");
     EXPECT_THAT(plan.ways[0].commands(),
                 Contains("ceph osd crush add osd.4 1 host=host2 root=root"));
@@ -217,7 +217,7 @@ TEST(Plan, PutsANewHostUnderTheRootAlsoInItsCommands) {
 }
 
 TEST(Plan, SaysWhenFlagsAreLeftSet) {
-    OsdMap map = plan_map(3, 4, 128, 2);
+    OsdMap map = test_map(3, 4, 128, 2);
     Plan plan = plan_of(map, "norebalance crush-reweight osd.3 0");
     EXPECT_EQ(plan.ways.front().total.copies, 0u);
     EXPECT_GT(plan.ways.front().total.waiting, 0u);
@@ -225,7 +225,7 @@ TEST(Plan, SaysWhenFlagsAreLeftSet) {
 }
 
 TEST(Plan, CountsBytesOfAPoolOverItsPgsOfUnequalSize) {
-    OsdMap map = plan_map(3, 4, 96, 2); // 96 PGs: 32 of them hold twice as much as the others
+    OsdMap map = test_map(3, 4, 96, 2); // 96 PGs: 32 of them hold twice as much as the others
     Plan plan = plan_of(map, "out osd.0", {.pool_bytes = {{"rbd", 128e9}}});
     double held = 0, sent = 0;
     for (const PlanNode& node : plan.nodes) {
@@ -239,7 +239,7 @@ TEST(Plan, CountsBytesOfAPoolOverItsPgsOfUnequalSize) {
 }
 
 TEST(Plan, SplittingPgsMovesThePartsThatGoElsewhere) {
-    OsdMap map = plan_map(4, 4, 64, 3);
+    OsdMap map = test_map(4, 4, 64, 3);
     Plan split = plan_of(map, "pg_num rbd 128", {.pool_bytes = {{"rbd", 64e9}}});
     const Movement& total = split.ways.front().total;
     // Half of the children's data at most can move: the parents stay.
@@ -250,7 +250,7 @@ TEST(Plan, SplittingPgsMovesThePartsThatGoElsewhere) {
 }
 
 TEST(Plan, MoreCopiesMoveExactlyThoseAndFewerMoveNone) {
-    OsdMap map = plan_map(4, 4, 64, 2);
+    OsdMap map = test_map(4, 4, 64, 2);
     EXPECT_EQ(plan_of(map, "size rbd 3").ways.front().total.copies, 64u);
     Plan fewer = plan_of(map, "size rbd 1");
     EXPECT_EQ(fewer.ways.front().total.copies, 0u);
@@ -258,7 +258,7 @@ TEST(Plan, MoreCopiesMoveExactlyThoseAndFewerMoveNone) {
 }
 
 TEST(Plan, SharesFollowTheWeights) {
-    OsdMap map = plan_map(2, 2, 256, 2);
+    OsdMap map = test_map(2, 2, 256, 2);
     Plan plan = plan_of(map, "crush-reweight osd.0 3");
     std::map<std::string, PlanNode> nodes;
     for (const PlanNode& node : plan.nodes) nodes[node.name] = node;
@@ -268,7 +268,7 @@ TEST(Plan, SharesFollowTheWeights) {
 }
 
 TEST(Plan, RefusesWhatTheMapDoesNotAllowAndNamesTheWayOut) {
-    OsdMap map = plan_map(2, 2, 16, 2);
+    OsdMap map = test_map(2, 2, 16, 2);
     auto error_of = [&](std::string_view words, const PlanOptions& options = {}) {
         auto plan = make_plan(map, changes_of(words), options);
         EXPECT_FALSE(plan) << words;
@@ -291,7 +291,7 @@ TEST(Plan, RefusesWhatTheMapDoesNotAllowAndNamesTheWayOut) {
 
 TEST(Plan, RefusesRulesThatTryWithoutEndAndNamesTheRemedy) {
     auto with = [](auto set, std::string_view words) {
-        OsdMap map = plan_map(2, 2, 16, 2);
+        OsdMap map = test_map(2, 2, 16, 2);
         CrushMap crush = *map.crush;
         set(crush);
         map.set_crush(std::move(crush));
@@ -328,14 +328,14 @@ TEST(Plan, ReportsItsProgressUpToTheEnd) {
         last = done;
         end = of;
     };
-    plan_of(plan_map(2, 2, 16, 2), "remove osd.3", options);
+    plan_of(test_map(2, 2, 16, 2), "remove osd.3", options);
     EXPECT_EQ(last, end);
     EXPECT_GT(end, 3u);
 }
 
 // A small plan, figure by figure. The figures follow from CRUSH alone and never change.
 TEST(Plan, WritesJson) {
-    OsdMap map = plan_map(2, 1, 4, 2);
+    OsdMap map = test_map(2, 1, 4, 2);
     auto json = codec::parse_json(plan_json(plan_of(map, "size rbd 1")));
     ASSERT_TRUE(json);
     const auto& way = (*json)["ways"][0];
@@ -355,7 +355,7 @@ TEST(Plan, WritesJson) {
 }
 
 TEST(Plan, PrintsTablesThatNameTheBestOrder) {
-    OsdMap map = plan_map(2, 8, 800, 2);
+    OsdMap map = test_map(2, 8, 800, 2);
     std::string text =
         plan_text(plan_of(map, three_ways[0], {.pool_bytes = {{"rbd", 8.0 * (1ull << 40)}}}));
     EXPECT_THAT(text, HasSubstr("16 OSDs on 2 hosts, 1 pool with 800 PGs"));
@@ -388,7 +388,7 @@ void expect_well_formed(const std::string& svg) {
 }
 
 TEST(Plan, DrawsAWellFormedPictureOfEveryDevice) {
-    OsdMap map = plan_map(6, 4, 256, 3, 2);
+    OsdMap map = test_map(6, 4, 256, 3, 2);
     std::string svg = plan_svg(plan_of(map, "remove osd.3 add osd.24 weight 1 host=host7"));
     expect_well_formed(svg);
     for (int osd = 0; osd <= 24; ++osd)
@@ -398,7 +398,7 @@ TEST(Plan, DrawsAWellFormedPictureOfEveryDevice) {
 }
 
 TEST(Plan, DrawsHostileNamesHarmlessly) {
-    OsdMap map = plan_map(1, 2, 16, 1);
+    OsdMap map = test_map(1, 2, 16, 1);
     CrushMap crush = *map.crush;
     crush.item_names[0] = "<a&\"\x01\xff>";
     map.set_crush(std::move(crush));

@@ -52,6 +52,8 @@ private:
 /// Steps that were made already, so that the parts of one process do the work once. Thread-safe.
 class MapCache {
 public:
+    /// As MapEpoch::first(); the same result for the same map.
+    Result<MapEpochPtr> first(const std::shared_ptr<const OsdMap>& map);
     /// As MapEpoch::next(); the same result for the same step after the same map.
     Result<MapEpochPtr> next(const MapEpochPtr& before, const MapStep& step);
 
@@ -64,6 +66,7 @@ private:
     };
     std::mutex mutex_;
     std::map<Key, Kept> kept_;
+    std::map<const OsdMap*, std::weak_ptr<const MapEpoch>> firsts_;
 };
 
 } // namespace cloudlet::rados

@@ -75,9 +75,11 @@ public:
     /// The next sync fails; what it was to make safe may or may not be found after a restart.
     void fail_next_sync();
     /// The power fails and the OSD starts again: the dice keep some of the oldest pending
-    /// transactions, which are then safe; no token that is open is ever reported. Also ends the
-    /// refusals after a failed sync, since the process starts anew.
-    CrashReport crash(Random& random);
+    /// transactions, `at_most` so many, which are then safe; no token that is open is ever
+    /// reported. Also ends the refusals after a failed sync, since the process starts anew.
+    CrashReport crash(Random& random, size_t at_most = SIZE_MAX);
+    /// A smaller disk than what is on it is full, and keeps it.
+    void set_capacity(uint64_t bytes);
 
     /// One bit of what is stored changes, so that the next read of it says so. Only the object's
     /// own copy: a clone of it stays whole. Error: Code::not_found when there is nothing to damage.

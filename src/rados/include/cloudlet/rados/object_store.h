@@ -72,7 +72,8 @@ public:
     /// or when it clones more than StoreLimits::cloned_bytes;
     /// not_found for an object or collection that an operation needs; already_exists for a
     /// collection that is to be made; conflict for one that is to be removed and holds objects;
-    /// exhausted when the disk is full (removals still go through); io when old bytes are needed
+    /// exhausted when the disk is full (a part is kept back for the OSD's own records, and for
+    /// transactions that only take away); io when old bytes are needed
     /// and damaged.
     virtual Result<void> submit(const Transaction& transaction, uint64_t token) = 0;
 

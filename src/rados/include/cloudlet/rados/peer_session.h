@@ -76,6 +76,11 @@ public:
         if (frame.sequence == 0) return received;
         acknowledge_by(frame.sequence < expected_ ? now : now + times_.acknowledge);
         if (frame.sequence < expected_ || frame.sequence - expected_ >= window) return received;
+        if (ahead_.empty() && frame.sequence == expected_) {
+            received.messages.push_back(frame.message);
+            ++expected_;
+            return received;
+        }
         ahead_.emplace(frame.sequence, frame.message);
         while (!ahead_.empty() && ahead_.begin()->first == expected_) {
             received.messages.push_back(std::move(ahead_.begin()->second));

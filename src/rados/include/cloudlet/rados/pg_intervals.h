@@ -18,6 +18,14 @@
 
 namespace cloudlet::rados {
 
+/// A member of an up or acting set.
+struct PgMember {
+    int32_t osd = no_osd;
+    Epoch up_from = 0;
+    Uuid disk = {};
+    bool operator==(const PgMember&) const = default;
+};
+
 /// What one OSD map says of one PG, as far as it decides about intervals.
 struct PgView {
     PgId pg = {};
@@ -27,8 +35,7 @@ struct PgView {
     uint32_t pg_num = 0, pg_num_pending = 0;
     uint32_t flags = 0; // MapFlag bits that matter: see interval_flags
     bool erasure = false;
-    std::map<int32_t, Epoch> up_from = {}; // of the members of up and acting
-    std::map<int32_t, Uuid> disks = {};    // of the same
+    std::vector<PgMember> members = {}; // of up and acting, ascending
 
     /// Members of acting that are there; a hole of an erasure-coded pool is not.
     size_t acting_count() const;

@@ -8,14 +8,14 @@
 // happen to objects is returned. One thread at a time.
 
 #include <cstddef>
-#include <deque>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cloudlet/base/result.h"
+#include "cloudlet/rados/compact_queue.h"
+#include "cloudlet/rados/log_index.h"
 #include "cloudlet/rados/pg_types.h"
 
 namespace cloudlet::rados {
@@ -28,9 +28,20 @@ struct RequestAnswer {
     bool operator==(const RequestAnswer&) const = default;
 };
 
+/// What an entry takes of memory: SPECIFICATION.md.
 struct PgLogLimits {
-    size_t entries = 10000; // trim_target() leaves this many
+    size_t entries = 10000; // trim_target() leaves this many, and a few more
     size_t answered = 3000; // requests remembered after their entries went
+};
+
+using LogEntries = CompactQueue<LogEntry>;
+using LogAnswers = CompactQueue<std::pair<RequestId, RequestAnswer>>;
+
+/// The content of a log, without its indexes.
+struct PgLogImage {
+    LogVersion tail = {};
+    std::vector<LogEntry> entries = {};                             // ascending
+    std::vector<std::pair<RequestId, RequestAnswer>> answered = {}; // oldest first
 };
 
 class PgLog {
@@ -41,9 +52,9 @@ public:
     LogVersion head() const { return entries_.empty() ? tail_ : entries_.back().version; }
     /// Everything up to the tail is known to have happened, but not listed.
     LogVersion tail() const { return tail_; }
-    const std::deque<LogEntry>& entries() const { return entries_; } // ascending
+    const LogEntries& entries() const { return entries_; } // ascending
     /// Requests whose entries were trimmed, oldest first.
-    const std::deque<std::pair<RequestId, RequestAnswer>>& answered() const { return answered_; }
+    const LogAnswers& answered() const { return answered_; }
     const PgLogLimits& limits() const { return limits_; }
     bool operator==(const PgLog& other) const {
         return tail_ == other.tail_ && entries_ == other.entries_ && answered_ == other.answered_;
@@ -51,6 +62,8 @@ public:
 
     /// True when the log reaches back to `version` and holds it: as an entry or as its tail.
     bool holds(LogVersion version) const;
+    /// The entry of this version, or nullptr. Valid until the log changes.
+    const LogEntry* entry(LogVersion version) const;
     /// The newest entry that changed the object, or nullptr. Valid until the log changes.
     const LogEntry* newest(const PgObject& object) const;
     /// The first answer to a request, while it is remembered. Errors are answers, too.
@@ -60,6 +73,7 @@ public:
     void append(LogEntry entry);
     /// Where to trim so that `limits().entries` stay, but nothing that is newer than `committed`
     /// (what all acting copies have on disk: a copy that lacks an entry still needs it listed).
+    /// Many at once where the limit is large: a hundredth of it, at most 100.
     LogVersion trim_target(LogVersion committed) const;
     /// Forgets the entries up to `version`, which must not be newer than head(). Their requests
     /// stay answerable for as many requests as the limit says.
@@ -72,20 +86,26 @@ public:
     void reset(LogVersion tail);
 
 private:
-    friend Result<PgLog> decode_pg_log(std::string_view bytes, PgLogLimits limits);
+    friend Result<PgLog> make_pg_log(PgLogImage image, PgLogLimits limits);
 
-    void index(const LogEntry& entry);
+    const LogEntry& numbered(uint32_t number) const { return entries_[number - first_number_]; }
+    void index(uint32_t number);
     void index_all();
     void remember(const RequestId& request, RequestAnswer answer);
+    void index_answered(uint32_t number);
     void forget_surplus();
 
     PgLogLimits limits_;
     LogVersion tail_;
-    std::deque<LogEntry> entries_;
-    std::deque<std::pair<RequestId, RequestAnswer>> answered_;
-    std::map<PgObject, LogVersion> newest_;
-    std::map<RequestId, RequestAnswer> answers_; // of entries and of answered_
+    LogEntries entries_;
+    LogAnswers answered_;
+    // Numbers of the first ones, for the indexes; they go on as long as 32 bits last.
+    uint32_t first_number_ = 1, first_answered_ = 1;
+    LogIndex by_object_, by_request_, answered_by_request_;
 };
+
+/// Error: Code::invalid naming the entry, when versions do not ascend.
+Result<PgLog> make_pg_log(PgLogImage image, PgLogLimits limits = {});
 
 /// What a copy's object store has to do so that its objects fit its log and its missing set.
 struct AdoptActions {
@@ -118,9 +138,11 @@ struct PgRecord {
     /// An object came by recovery.
     void recovered(const PgObject& object, LogVersion version);
 
+    /// Brings info in line with the log and the missing set, after one was changed from outside.
+    void refresh_info();
+
 private:
     friend class Adoption;
-    void update_info();
 };
 
 /// Whether a log overlaps another so that adopt() can work; the same rule, without the work.

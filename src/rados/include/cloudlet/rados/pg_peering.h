@@ -104,6 +104,9 @@ public:
     constexpr void set(PgFlag flag) { bits_ |= uint64_t{1} << static_cast<int>(flag); }
     constexpr void clear(PgFlag flag) { bits_ &= ~(uint64_t{1} << static_cast<int>(flag)); }
     constexpr bool operator==(const PgState&) const = default;
+    constexpr uint64_t bits() const { return bits_; } // bit n: the PgFlag of number n
+    /// Error: Code::invalid when a bit is no flag's.
+    static Result<PgState> from_bits(uint64_t bits);
     /// "active+undersized+degraded"; "unknown" when nothing is set.
     std::string to_string() const;
     /// Error: Code::invalid naming the word that is no state.

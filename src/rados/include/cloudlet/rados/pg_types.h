@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "cloudlet/rados/boxed.h"
 #include "cloudlet/rados/osd_map.h"
 
 namespace cloudlet::rados {
@@ -49,8 +50,8 @@ inline constexpr uint64_t snap_head = ~uint64_t{0} - 1; // the object itself, no
 struct PgObject {
     uint32_t hash = 0;
     std::string name = {};
-    std::string locator_key = {};
-    std::string name_space = {};
+    Boxed<std::string> locator_key = {};
+    Boxed<std::string> name_space = {};
     uint64_t snap = snap_head;
     bool operator==(const PgObject&) const = default;
     std::strong_ordering operator<=>(const PgObject& other) const;
@@ -60,18 +61,18 @@ struct PgObject {
 struct BackfillCursor {
     enum class Place : uint8_t { begin, at, end };
     Place place = Place::end;
-    PgObject object = {}; // with Place::at: the last one that is there
+    Boxed<PgObject> object = {}; // with Place::at: the last one that is there
     bool operator==(const BackfillCursor&) const = default;
     bool complete() const { return place == Place::end; }
     bool covers(const PgObject& other) const {
-        return place == Place::end || (place == Place::at && other <= object);
+        return place == Place::end || (place == Place::at && other <= *object);
     }
 };
 
 /// How a copy can take an entry back by itself. Replicated pools cannot: they fetch the object.
 struct Rollback {
     uint8_t possible = 0;
-    std::string how = {}; // opaque; the object store's
+    Boxed<std::string> how = {}; // opaque; the object store's
     bool operator==(const Rollback&) const = default;
 };
 
@@ -98,6 +99,8 @@ struct PgHistory {
     Epoch last_epoch_started = 0, last_interval_started = 0; // all acting had activated
     Epoch last_epoch_clean = 0, last_interval_clean = 0;     // all copies were whole
     Epoch last_epoch_split = 0;
+    uint64_t scrubs = 0;       // how often all copies were compared
+    uint32_t scrub_errors = 0; // that the last time left
     Epoch same_up_since = 0, same_interval_since = 0, same_primary_since = 0;
     bool operator==(const PgHistory&) const = default;
     /// Takes over what `other` knows better. The same_..._since are the reader's own.
@@ -128,9 +131,9 @@ public:
         bool operator==(const Item&) const = default;
     };
 
-    bool empty() const { return items_.empty(); }
-    size_t size() const { return items_.size(); }
-    const std::map<PgObject, Item>& items() const { return items_; }
+    bool empty() const { return items().empty(); }
+    size_t size() const { return items().size(); }
+    const std::map<PgObject, Item>& items() const { return content_->items; }
     /// The item, or nullptr when the object is not missing.
     const Item* find(const PgObject& object) const;
     /// The least version that is needed; none when nothing is missing.
@@ -142,11 +145,15 @@ public:
     void note(const LogEntry& entry);
     /// The object arrived in `version`; an older one than is needed only changes what is had.
     void arrived(const PgObject& object, LogVersion version);
-    bool operator==(const MissingSet& other) const { return items_ == other.items_; }
+    bool operator==(const MissingSet& other) const { return items() == other.items(); }
 
 private:
-    std::map<PgObject, Item> items_;
-    std::multiset<LogVersion> needs_;
+    struct Content {
+        std::map<PgObject, Item> items;
+        std::multiset<LogVersion> needs;
+        bool operator==(const Content&) const = default;
+    };
+    Boxed<Content> content_;
 };
 
 } // namespace cloudlet::rados
