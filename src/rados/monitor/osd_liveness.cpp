@@ -4,6 +4,9 @@
 #include <cmath>
 #include <set>
 
+#include "cloudlet/rados/planted_bug.h"
+#include "monitor/map_draft.h"
+
 namespace cloudlet::rados {
 namespace {
 
@@ -18,16 +21,6 @@ int32_t domain_of(const CrushMap& crush, int32_t item, std::string_view type_nam
     for (std::optional<int32_t> at = item; at && type; at = crush.parent_of(*at))
         if (crush.type_of_item(*at) == type) return *at;
     return item;
-}
-
-/// Whether an OSD, or a bucket that holds it, carries a flag of OsdState.
-bool has_flag(const OsdMap& map, int32_t osd, uint32_t flag) {
-    if (map.osd_state[static_cast<size_t>(osd)] & flag) return true;
-    for (auto at = map.crush->parent_of(osd); at; at = map.crush->parent_of(*at)) {
-        auto found = map.crush_node_flags.find(*at);
-        if (found != map.crush_node_flags.end() && (found->second & flag)) return true;
-    }
-    return false;
 }
 
 struct Counts {
@@ -61,6 +54,7 @@ void OsdLiveness::report(int32_t target, int32_t reporter, MonotonicTime since) 
 }
 
 void OsdLiveness::withdraw(int32_t target, int32_t reporter) {
+    if (planted(PlantedBug::keep_withdrawn_report)) return;
     auto found = reports_.find(target);
     if (found == reports_.end()) return;
     found->second.erase(reporter);
@@ -80,7 +74,8 @@ std::optional<OsdMapIncremental> OsdLiveness::judge(const OsdMap& map, Monotonic
     OsdMapIncremental step;
     Counts counts = count(map);
     for (int32_t osd = 0; osd < map.max_osd(); ++osd) {
-        if (!map.is_up(osd) || (map.flags & map_nodown) || has_flag(map, osd, osd_nodown)) continue;
+        if (!map.is_up(osd) || (map.flags & map_nodown) || has_osd_flag(map, osd, osd_nodown))
+            continue;
         bool silent = now - beacons_.at(osd) >= options_.beacon_timeout;
         if (!silent && !is_convicted(map, osd, now)) continue;
         if (ratio(counts.up - 1, counts.exist) < options_.min_up_ratio) break;
@@ -119,7 +114,8 @@ void OsdLiveness::forget_the_gone(const OsdMap& map, MonotonicTime now) {
 
 bool OsdLiveness::is_convicted(const OsdMap& map, int32_t target, MonotonicTime now) const {
     auto found = reports_.find(target);
-    if (found == reports_.end()) return false;
+    size_t needed = planted(PlantedBug::one_reporter_convinces) ? 1 : options_.min_reporters;
+    if (found == reports_.end() || found->second.size() < needed) return false;
     std::set<int32_t> all_domains, domains;
     for (int32_t osd = 0; osd < map.max_osd(); ++osd)
         if (map.exists(osd))
@@ -131,7 +127,7 @@ bool OsdLiveness::is_convicted(const OsdMap& map, int32_t target, MonotonicTime 
         domains.insert(one_machine ? reporter
                                    : domain_of(*map.crush, reporter, options_.reporter_level));
     }
-    if (domains.size() < options_.min_reporters) return false;
+    if (domains.size() < needed) return false;
     Duration silent = now - last_since;
     return silent >= grace_of(map, target, silent);
 }
@@ -150,7 +146,7 @@ Duration OsdLiveness::grace_of(const OsdMap& map, int32_t target, Duration silen
 /// A whole rack that is down at once is a switch or a fuse, and copying all of it elsewhere is the
 /// last thing that anybody wants.
 bool OsdLiveness::may_go_out(const OsdMap& map, int32_t osd) const {
-    if ((map.flags & map_noout) || has_flag(map, osd, osd_noout)) return false;
+    if ((map.flags & map_noout) || has_osd_flag(map, osd, osd_noout)) return false;
     int32_t domain = domain_of(*map.crush, osd, options_.down_out_limit);
     if (domain == osd) return true; // it stands in no rack
     auto devices = map.crush->devices_below(domain);

@@ -7,7 +7,7 @@
 
 #include "cloudlet/base/random.h"
 #include "cloudlet/rados/osd_map_codec.h"
-#include "plan/plan_test_support.h"
+#include "test_map.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -19,7 +19,7 @@ using testing::IsEmpty;
 /// A monitor, its map and a clock. OSD `o` of `per_host` on a host stands on host o / per_host.
 struct Watch {
     explicit Watch(uint32_t hosts, uint32_t per_host, uint32_t racks = 0)
-        : map(plan_map(hosts, per_host, 8, 2, racks)) {
+        : map(test_map(hosts, per_host, 8, 2, racks)) {
         judge(); // sees everybody up
     }
 

@@ -1,0 +1,15 @@
+#pragma once
+// The part of health that follows from what PGs report.
+
+#include <vector>
+
+#include "cloudlet/rados/health.h"
+
+namespace cloudlet::rados {
+
+/// PG_AVAILABILITY, PG_DAMAGED, OBJECT_UNFOUND, PG_DEGRADED, PG_DEGRADED_FULL, OBJECT_MISPLACED and
+/// OSD_SCRUB_ERRORS, as check_health() gives them.
+std::vector<HealthCheck> check_pgs(const MapEpoch& now, const std::map<PgId, PgReport>& reports,
+                                   const InactiveTimes& inactive, Duration patience);
+
+} // namespace cloudlet::rados

@@ -1,0 +1,84 @@
+#include "monitor/osd_wishes.h"
+
+#include <algorithm>
+
+#include "cloudlet/rados/osd_liveness.h"
+
+namespace cloudlet::rados {
+namespace {
+
+const OsdInfo& info_of(const OsdMap& map, int32_t osd) {
+    return map.osd_info[static_cast<size_t>(osd)];
+}
+
+/// One that is new or that time put out comes in again; one that an operator took out does not.
+bool comes_in(const MapDraft& draft, int32_t osd) {
+    const OsdMap& map = draft.map();
+    if (!map.is_out(osd) || (draft.flags() & map_noin) || has_osd_flag(map, osd, osd_noin))
+        return false;
+    return map.osd_state[static_cast<size_t>(osd)] & (osd_autoout | osd_new);
+}
+
+void mark_up(MapDraft& draft, int32_t osd, const message::Boot& boot) {
+    auto slot = static_cast<size_t>(osd);
+    const OsdMap& map = draft.map();
+    OsdMapIncremental& step = draft.change();
+    step.new_up_client[osd] = step.new_up_cluster[osd] = boot.address;
+    step.new_heartbeat_back[osd] = step.new_heartbeat_front[osd] = boot.address;
+    if (map.osd_uuid[slot] != boot.disk) step.new_uuid[osd] = boot.disk;
+    if (!comes_in(draft, osd)) return;
+    uint32_t old = map.osd_extra[slot].old_weight;
+    step.new_weight[osd] = old ? old : crush_weight_one;
+}
+
+} // namespace
+
+std::string_view boot_obstacle(const OsdMap& map, uint32_t flags, int32_t osd) {
+    if (!map.exists(osd)) return "there is no such OSD in the map";
+    if ((flags & map_noup) || has_osd_flag(map, osd, osd_noup)) return "noup is set";
+    return {};
+}
+
+void OsdWishes::boot(int32_t osd, Epoch epoch, const message::Boot& wish) {
+    boots_[osd] = {epoch, wish};
+}
+
+void OsdWishes::alive(int32_t osd, Epoch epoch, Epoch up_thru) {
+    Alive& wish = alive_[osd];
+    wish = {epoch, std::max(wish.up_thru, up_thru)};
+}
+
+void OsdWishes::forget(int32_t osd) {
+    boots_.erase(osd);
+    alive_.erase(osd);
+}
+
+void OsdWishes::draft_boots(MapDraft& draft) {
+    const OsdMap& map = draft.map();
+    std::erase_if(boots_, [&](const auto& entry) {
+        auto& [osd, boot] = entry;
+        if (!boot_obstacle(map, draft.flags(), osd).empty()) return true;
+        return map.is_up(osd) && info_of(map, osd).up_from > boot.epoch &&
+               map.client_addresses[static_cast<size_t>(osd)] == boot.wish.address;
+    });
+    for (const auto& [osd, boot] : boots_) {
+        if (!draft.claim(osd)) continue;
+        if (map.is_up(osd))
+            mark_down(draft.change(), osd);
+        else
+            mark_up(draft, osd, boot.wish);
+    }
+}
+
+void OsdWishes::draft_up_thru(MapDraft& draft) {
+    const OsdMap& map = draft.map();
+    std::erase_if(alive_, [&](const auto& entry) {
+        auto& [osd, wish] = entry;
+        return !map.is_up(osd) || info_of(map, osd).up_from > wish.epoch ||
+               info_of(map, osd).up_thru >= wish.up_thru;
+    });
+    for (const auto& [osd, wish] : alive_)
+        if (!draft.is_claimed(osd)) draft.change().new_up_thru[osd] = wish.up_thru;
+}
+
+} // namespace cloudlet::rados
