@@ -1,0 +1,67 @@
+#pragma once
+// An OSD: a disk's object store, the placement groups on it, and what they share: the map, the
+// heartbeats, the reservations, the way to the monitors.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "cloudlet/rados/machine.h"
+#include "cloudlet/rados/map_follower.h"
+#include "cloudlet/rados/message.h"
+#include "cloudlet/rados/object_store.h"
+
+namespace cloudlet::rados {
+
+struct OsdOptions {
+    std::vector<int32_t> monitors = {0};
+    Duration heartbeat = std::chrono::seconds(6);   // osd_heartbeat_interval, plus jitter
+    Duration grace = std::chrono::seconds(20);      // osd_heartbeat_grace
+    Duration read_lease = std::chrono::seconds(16); // 0.8 of the grace
+    Duration report_every = std::chrono::milliseconds(500);
+    Duration beacon_every = std::chrono::seconds(300);
+    PgLogLimits log = {};
+    size_t recover_at_once = 3;       // objects of one PG
+    size_t backfill_batch = 16;       // objects
+    size_t scrub_chunk = 16;          // objects
+    size_t most_backfills = 1;        // osd_max_backfills: PGs that this OSD fills, or is filled in
+    size_t least_heartbeat_peers = 4; // osd_heartbeat_min_peers
+    AddressVector address = {};       // where it is reached; each boot adds a nonce
+    Duration retry_too_full = std::chrono::seconds(30);
+};
+
+class OsdCore;
+
+/// The shell gives it a store whose listener forwards to committed() and failed().
+class OsdMachine final : public Machine, public StoreListener {
+public:
+    /// `store` and `maps` must outlive it. Reads what the disk holds; an empty disk becomes that
+    /// of OSD `number` with the given uuid.
+    OsdMachine(int32_t number, Uuid disk, World& world, ObjectStore& store, MapCache& maps,
+               OsdOptions options = {});
+    ~OsdMachine() override;
+
+    /// Asks for maps and boots. Call it once.
+    void start();
+    void receive(const Entity& from, const MessagePtr& message) override;
+    void reset(const Entity& peer) override;
+    void wake() override;
+    void committed(uint64_t token) override;
+    void failed(const Error& error) override;
+
+    /// True when it gave up: its disk failed, or it was marked down too often. The process ends.
+    bool stopped() const;
+    Epoch epoch() const;
+    /// The map calls it up in its present life.
+    bool is_up() const;
+    /// What each PG here is doing, for whoever looks: "1.2f active clean [1,2,0] 5'12".
+    std::vector<std::string> describe() const;
+    /// The reports of the PGs that this OSD is primary of, as the monitors would get them now.
+    std::vector<PgReport> reports() const;
+
+private:
+    std::unique_ptr<OsdCore> core_;
+};
+
+} // namespace cloudlet::rados

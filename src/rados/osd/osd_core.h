@@ -1,0 +1,177 @@
+#pragma once
+// What an OsdMachine is inside: the host of its placement groups.
+//
+//   osd_core.cpp      start, the disk, what PGs ask of their host, timers
+//   osd_maps.cpp      maps: following, booting, sharing them with who is behind
+//   osd_dispatch.cpp  messages: to which PG, and what if there is none (yet)
+//   osd_monitors.cpp  what is wanted of the monitors, until the map shows it
+//   osd_pings.cpp     heartbeats
+//
+// One thread.
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "cloudlet/rados/map_follower.h"
+#include "cloudlet/rados/osd_liveness.h"
+#include "cloudlet/rados/osd_machine.h"
+#include "osd/heartbeats.h"
+#include "osd/slots.h"
+#include "pg/placement_group.h"
+
+namespace cloudlet::rados {
+
+class OsdCore final : public PgHost {
+public:
+    OsdCore(int32_t number, Uuid disk, World& world, ObjectStore& store, MapCache& maps,
+            OsdOptions options);
+
+    void start();
+    void receive(const Entity& from, const MessagePtr& message);
+    void reset(const Entity& peer);
+    void wake();
+    void committed(uint64_t token);
+
+    bool stopped() const { return stopped_; }
+    Epoch epoch() const { return maps_.epoch(); }
+    const std::map<PgId, std::unique_ptr<PlacementGroup>>& pgs() const { return pgs_; }
+    bool booted() const { return booted_; }
+
+    // PgHost
+    int32_t number() const override { return number_; }
+    const MapEpochPtr& map() const override { return maps_.now(); }
+    bool is_up() const override { return booted_; }
+    World& world() override { return world_; }
+    ObjectStore& store() override { return store_; }
+    const OsdOptions& options() const override { return options_; }
+    void send(int32_t osd, MessageBody body) override;
+    void send_to_all(const std::vector<int32_t>& osds, MessageBody body) override;
+    void reply(const Entity& client, message::ClientReply reply) override;
+    Result<void> submit(PgId pg, Transaction transaction, std::function<void()> then) override;
+    void call_at(PgId pg, MonotonicTime when) override;
+    void want_temp(PgId pg, std::vector<int32_t> acting) override;
+    void forget_temp(PgId pg) override { wishes_.temps.erase(pg); }
+    void want_up_thru(Epoch epoch) override;
+    void report(PgId pg) override;
+    void ask_slot(PgId pg, int32_t for_osd) override;
+    void give_back_slot(PgId pg, int32_t for_osd) override;
+    MonotonicTime answered_us(int32_t osd) const override;
+    Duration lets_read(int32_t osd) const override;
+    void confirm(int32_t osd) override;
+    void remove(PgId pg) override { to_remove_.insert(pg); }
+    void stop(const Error& error) override;
+    bool fuller_than(double ratio) const override;
+
+private:
+    struct Submitted {
+        uint64_t token;
+        PgId pg;
+        Epoch interval;
+        std::function<void()> then;
+    };
+    struct Waiting {
+        Entity from;
+        MessagePtr message;
+    };
+    /// What the monitors are asked for until the map shows it.
+    struct Wishes {
+        bool boot = false;
+        Epoch up_thru = 0;
+        std::map<PgId, std::vector<int32_t>> temps = {};
+        std::map<int32_t, MonotonicTime> failures = {}; // since when silent
+        bool any() const { return boot || up_thru || !temps.empty() || !failures.empty(); }
+    };
+
+    // osd_core
+    void load();
+    void load_pg(PgId pg);
+    void submit_own(Transaction transaction);
+    void finish_event();
+    void remove_now(PgId pg);
+    PlacementGroup* find(PgId pg);
+    PlacementGroup* create(PgId pg, const PgHistory& history,
+                           const std::vector<PastInterval>& past);
+    void run_timers();
+    Slots& slots_for(int32_t osd);
+    void grant_slots();
+    void schedule();
+
+    // osd_maps
+    void take_maps(const message::Maps& maps);
+    void enter(const MapEpochPtr& before, const MapEpochPtr& after);
+    void settle();
+    void check_booted();
+    void subscribe();
+    void share_maps(const Entity& peer, Epoch epoch);
+    void ask_for_maps(Epoch epoch);
+
+    // osd_dispatch
+    void dispatch(const Entity& from, const MessagePtr& message);
+    void to_pg(int32_t from, PgId pg, const Message& message);
+    void without_pg(int32_t from, PgId pg, const Message& message);
+    void client_op(const Entity& from, const MessagePtr& message);
+    void create_pg(const message::CreatePg& create, Epoch epoch);
+    bool is_primary(PgId pg) const;
+    void deliver_waiting_ops(PlacementGroup& pg);
+
+    // osd_monitors
+    void to_leader(MessageBody body);
+    void wish();
+    void forget_granted();
+    void ask_other(int32_t leader);
+    void send_reports();
+    void send_beacon();
+    void monitor_timers();
+    int32_t next_monitor(int32_t after) const;
+    message::Boot boot_message() const;
+
+    // osd_pings
+    void take_ping(const Entity& from, const Message& message);
+    void pings();
+    void update_peers();
+    void withdraw(int32_t osd);
+    std::set<int32_t> heartbeat_peers() const;
+
+    const int32_t number_;
+    Uuid disk_;
+    World& world_;
+    ObjectStore& store_;
+    MapFollower maps_;
+    OsdOptions options_;
+    bool stopped_ = false;
+
+    std::map<PgId, std::unique_ptr<PlacementGroup>> pgs_;
+    std::set<PgId> to_remove_;
+    std::map<PgId, std::vector<Waiting>> waiting_ops_; // for a PG that is not here yet
+    std::deque<Waiting> waiting_for_map_;
+    uint64_t next_token_ = 1;
+    MonotonicTime wakes_at_ = {};
+    std::deque<Submitted> submitted_;
+    std::multimap<MonotonicTime, PgId> timers_;
+    Slots local_slots_, remote_slots_;
+    std::deque<Slots::Asker> granted_;
+
+    bool booted_ = false;
+    uint32_t nonce_ = 0;
+    MarkdownHistory markdowns_;
+    Epoch saved_epoch_ = 0;
+    std::map<Entity, Epoch> shared_; // up to which epoch a peer got maps from us
+    Epoch heard_epoch_ = 0;          // the newest that anybody named
+
+    Heartbeats heartbeats_;
+    bool peers_changed_ = true;
+
+    Wishes wishes_;
+    int32_t leader_ = 0, map_monitor_ = 0;
+    unsigned tries_ = 0;
+    MonotonicTime wish_again_at_ = MonotonicTime::max(), subscribe_at_ = {};
+    std::set<PgId> unreported_;
+    MonotonicTime report_at_ = {}, report_all_at_ = {}, beacon_at_ = {};
+    double beacon_ratio_ = -1;
+};
+
+} // namespace cloudlet::rados

@@ -1,0 +1,94 @@
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "cloudlet/rados/planted_bug.h"
+#include "osd/osd_core.h"
+
+namespace cloudlet::rados {
+
+void OsdCore::dispatch(const Entity& from, const MessagePtr& message) {
+    const MessageBody& body = message->body;
+    if (auto* maps = std::get_if<message::Maps>(&body)) return take_maps(*maps);
+    if (auto* other = std::get_if<message::AskOther>(&body)) return ask_other(other->leader);
+    if (std::get_if<message::CommandDone>(&body)) return;
+    if (!maps_.now()) {
+        // Nothing can be judged without a map; who asks is answered by the map that names us.
+        return;
+    }
+    if (std::get_if<message::Ping>(&body)) return take_ping(from, *message);
+    if (!from.is_monitor() && message->epoch < epoch()) share_maps(from, message->epoch);
+    if (message->epoch > epoch()) {
+        waiting_for_map_.push_back({from, message});
+        return ask_for_maps(message->epoch);
+    }
+    if (!booted_) return;
+    if (auto* create = std::get_if<message::CreatePg>(&body))
+        return create_pg(*create, message->epoch);
+    if (std::get_if<message::ClientOp>(&body)) return client_op(from, message);
+    if (auto* scrub = std::get_if<message::ScrubCommand>(&body)) {
+        if (PlacementGroup* pg = find(scrub->pg)) pg->scrub_command(*scrub);
+        return;
+    }
+    if (auto pg = pg_of(body); pg && from.is_osd()) to_pg(from.number, *pg, *message);
+}
+
+void OsdCore::to_pg(int32_t from, PgId id, const Message& message) {
+    PlacementGroup* pg = find(id);
+    if (!pg || to_remove_.contains(id)) return without_pg(from, id, message);
+    const bool old = message.epoch < pg->interval();
+    if (!old || planted(PlantedBug::accept_old_interval)) pg->receive(from, message.body);
+}
+
+/// A copy that does not exist answers questions, and is made when it is to serve. The sender's
+/// history holds only in the sender's epoch: one that is older asks to be told again.
+void OsdCore::without_pg(int32_t from, PgId id, const Message& message) {
+    const MessageBody& body = message.body;
+    if (auto* query = std::get_if<message::Query>(&body)) {
+        PgInfo info{.pg = id, .disk = disk_};
+        if (!query->record) return send(from, message::Notify{.info = std::move(info)});
+        return send(from,
+                    message::FullRecord{std::move(info), std::make_shared<const PgLog>(), {}});
+    }
+    if (auto* pull = std::get_if<message::Pull>(&body))
+        return send(from, message::Push{
+                              .pg = id, .object = pull->object, .result = -ENOENT, .answer = true});
+    auto* notify = std::get_if<message::Notify>(&body);
+    auto* activate = std::get_if<message::Activate>(&body);
+    const bool makes = (notify && is_primary(id) && notify->info.history.epoch_created > 0) ||
+                       (activate && map()->serves(id, number_));
+    if (!makes) return;
+    if (message.epoch < epoch()) return send(from, message::Query{id});
+    PlacementGroup* pg = notify ? create(id, notify->info.history, notify->past)
+                                : create(id, activate->info.history, activate->past);
+    if (pg) pg->receive(from, body);
+}
+
+void OsdCore::create_pg(const message::CreatePg& request, Epoch epoch) {
+    if (find(request.pg) || !is_primary(request.pg) || epoch < this->epoch()) return;
+    create(request.pg, request.history, request.past);
+}
+
+bool OsdCore::is_primary(PgId id) const {
+    return maps_.now() && maps_.now()->acting(id).primary == number_;
+}
+
+void OsdCore::client_op(const Entity& from, const MessagePtr& message) {
+    const auto& op = std::get<message::ClientOp>(message->body);
+    if (!is_primary(op.pg)) return; // the client learns where to send it by the map
+    PlacementGroup* pg = find(op.pg);
+    if (!pg) {
+        waiting_ops_[op.pg].push_back({from, message});
+        return;
+    }
+    if (message->epoch >= pg->interval()) pg->client_op({from, message});
+}
+
+void OsdCore::deliver_waiting_ops(PlacementGroup& pg) {
+    auto waiting = waiting_ops_.extract(pg.id());
+    if (!waiting) return;
+    for (const Waiting& one : waiting.mapped())
+        if (one.message->epoch >= pg.interval()) pg.client_op({one.from, one.message});
+}
+
+} // namespace cloudlet::rados

@@ -1,0 +1,424 @@
+#include "cloudlet/rados/osd_machine.h"
+
+#include <gmock/gmock.h>
+
+#include <functional>
+
+#include "cloudlet/rados/memory_store.h"
+#include "cloudlet/rados/planted_bug.h"
+#include "test_map.h"
+#include "test_world.h"
+
+namespace cloudlet::rados {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr PgId pg{1, 0};
+
+Entity osd(int32_t number) { return Entity::osd(number); }
+Entity mon(int32_t number) { return Entity::monitor(number); }
+
+/// osd.0 of four, each on its host; PG 1.0 belongs on [0,1,2]. The test is everybody else.
+struct Osd : testing::Test, StoreListener {
+    Osd() {
+        OsdMap first = test_map(4, 1, 1, 3);
+        first.pg_upmap[pg] = {0, 1, 2};
+        first.osd_state[0] = osd_exists;
+        first_ = std::make_shared<OsdMap>(first);
+        now_ = cache.first(first_).value();
+    }
+    void committed(uint64_t token) override { machine->committed(token); }
+    void failed(const Error& error) override { machine->failed(error); }
+
+    /// A process begins, on whatever the disk holds.
+    void start(OsdOptions options = {}) {
+        machine =
+            std::make_unique<OsdMachine>(0, Uuid{{7}}, world, store, cache, std::move(options));
+        world.sent.clear();
+        world.wake.reset();
+        machine->start();
+    }
+    void get_maps(Epoch have = 0) {
+        message::Maps maps{.full = first_, .steps = {}};
+        for (const MapStep& step : steps)
+            if (step->epoch > have) maps.steps.push_back(step);
+        hear(mon(0), std::move(maps));
+    }
+    /// The next map, which the OSD hears of.
+    void step(const std::function<void(OsdMapIncremental&)>& change) {
+        make_step(change);
+        hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
+        store.sync();
+    }
+    void make_step(const std::function<void(OsdMapIncremental&)>& change) {
+        auto step = std::make_shared<OsdMapIncremental>();
+        step->epoch = now_->epoch() + 1;
+        change(*step);
+        now_ = cache.next(now_, step).value();
+        steps.push_back(std::move(step));
+    }
+    void mark_up(const message::Boot& boot) {
+        step([&](auto& s) { s.new_up_client[0] = s.new_up_cluster[0] = boot.address; });
+    }
+    void mark_down(int32_t number) {
+        step([&](auto& s) { s.new_state[number] = osd_up; });
+    }
+    void start_and_boot(OsdOptions options = {}) {
+        start(std::move(options));
+        get_maps();
+        mark_up(boots().at(0));
+        world.sent.clear();
+    }
+    std::vector<message::Boot> boots() {
+        std::vector<message::Boot> all;
+        for (int32_t monitor = 0; monitor < 3; ++monitor)
+            for (auto& boot : world.take<message::Boot>(mon(monitor))) all.push_back(boot);
+        return all;
+    }
+    void hear(const Entity& from, MessageBody body, Epoch epoch = 0) {
+        machine->receive(from, make_message(epoch ? epoch : now_->epoch(), std::move(body)));
+    }
+    void create_pg() {
+        PgHistory history{.epoch_created = 1};
+        history.same_interval_since = now_->epoch();
+        hear(mon(0), message::CreatePg{pg, history, {}});
+    }
+    /// Time passes, and the machine is woken when it wants to be.
+    void run(Duration time) {
+        const MonotonicTime end = world.now() + time;
+        while (world.now() < end || (world.wake && *world.wake <= end)) {
+            const MonotonicTime next = world.wake ? std::min(*world.wake, end) : end;
+            if (world.pass(std::max(Duration(0), Duration(next - world.now())))) machine->wake();
+        }
+    }
+    static uint32_t nonce(const message::Boot& boot) { return boot.address.addresses[0].nonce; }
+
+    TestWorld world;
+    MapCache cache;
+    MemoryStore store{*this};
+    std::unique_ptr<OsdMachine> machine;
+    std::vector<MapStep> steps;
+
+private:
+    std::shared_ptr<const OsdMap> first_;
+    MapEpochPtr now_;
+};
+
+TEST_F(Osd, asks_for_maps_and_then_to_be_up) {
+    start();
+    const auto asked = world.take<message::GetMaps>(mon(0));
+    EXPECT_THAT(asked, ElementsAre(message::GetMaps{0, true}));
+    EXPECT_THAT(boots(), IsEmpty());
+    get_maps();
+    const auto wanted = boots();
+    ASSERT_THAT(wanted, SizeIs(1));
+    EXPECT_EQ(wanted[0].disk, Uuid{{7}});
+    EXPECT_NE(nonce(wanted[0]), 0u);
+}
+
+TEST_F(Osd, does_nothing_for_others_before_the_map_shows_it_up) {
+    start();
+    get_maps();
+    world.sent.clear();
+    hear(osd(1), message::Query{pg});
+    hear(osd(1), message::Ping{world.now(), false});
+    create_pg();
+    run(seconds(30));
+    for (int32_t peer : {1, 2, 3})
+        EXPECT_FALSE(std::ranges::any_of(world.sent, [&](auto& s) { return s.to == osd(peer); }));
+    EXPECT_THAT(machine->describe(), IsEmpty());
+}
+
+TEST_F(Osd, is_not_up_while_the_map_shows_an_earlier_life) {
+    start();
+    get_maps();
+    message::Boot other = boots().at(0);
+    other.address.addresses[0].nonce ^= 1;
+    mark_up(other);
+    hear(osd(1), message::Query{pg});
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), IsEmpty());
+}
+
+TEST_F(Osd, boots_again_with_another_nonce_when_it_is_marked_down) {
+    start();
+    get_maps();
+    const message::Boot first = boots().at(0);
+    mark_up(first);
+    EXPECT_THAT(boots(), IsEmpty());
+    mark_down(0);
+    const auto again = boots();
+    ASSERT_THAT(again, SizeIs(1));
+    EXPECT_NE(nonce(again[0]), nonce(first));
+    EXPECT_EQ(again[0].disk, first.disk);
+}
+
+TEST_F(Osd, stops_when_it_is_marked_down_too_often_in_ten_minutes) {
+    start_and_boot();
+    for (int times = 1; times <= 5; ++times) {
+        mark_down(0);
+        ASSERT_FALSE(machine->stopped()) << times;
+        mark_up(boots().back());
+        run(seconds(100));
+        boots();
+    }
+    mark_down(0);
+    EXPECT_TRUE(machine->stopped());
+}
+
+TEST_F(Osd, goes_on_when_it_is_marked_down_now_and_then) {
+    start_and_boot();
+    for (int times = 1; times <= 12; ++times) {
+        mark_down(0);
+        ASSERT_FALSE(machine->stopped()) << times;
+        mark_up(boots().back());
+        run(seconds(200));
+        boots();
+    }
+}
+
+TEST_F(Osd, stops_when_a_sync_fails) {
+    start_and_boot();
+    create_pg();
+    world.sent.clear();
+    store.fail_next_sync();
+    store.sync();
+    EXPECT_TRUE(machine->stopped());
+    hear(osd(1), message::Query{pg});
+    run(seconds(60));
+    EXPECT_THAT(world.sent, IsEmpty()) << "nothing that it says can be relied upon";
+}
+
+TEST_F(Osd, pings_its_peers_and_answers_theirs) {
+    start_and_boot();
+    run(seconds(1));
+    const auto pings = world.take<message::Ping>(osd(1));
+    ASSERT_THAT(pings, SizeIs(1));
+    EXPECT_FALSE(pings[0].answer);
+    const MonotonicTime stamp{seconds(5)};
+    hear(osd(2), message::Ping{stamp, false});
+    const auto sent = world.take<message::Ping>(osd(2));
+    EXPECT_EQ(sent.back(), (message::Ping{stamp, true})) << "the asker's own time comes back";
+}
+
+TEST_F(Osd, reports_who_is_silent_and_takes_it_back_when_it_answers) {
+    start_and_boot({.least_heartbeat_peers = 1});
+    run(seconds(20) - milliseconds(1));
+    EXPECT_THAT(world.take<message::Failure>(mon(0)), IsEmpty());
+    run(milliseconds(1));
+    auto failures = world.take<message::Failure>(mon(0));
+    ASSERT_FALSE(failures.empty());
+    EXPECT_EQ(failures[0], (message::Failure{.target = 1, .silent = seconds(20)}));
+    run(seconds(2));
+    failures = world.take<message::Failure>(mon(0));
+    ASSERT_FALSE(failures.empty()) << "again until the map shows it";
+    EXPECT_EQ(failures[0].silent, Duration(seconds(22)));
+    hear(osd(1), message::Ping{world.now() - seconds(1), true});
+    failures = world.take<message::Failure>(mon(0));
+    ASSERT_THAT(failures, SizeIs(1));
+    EXPECT_TRUE(failures[0].withdrawn);
+    run(seconds(10));
+    for (const auto& failure : world.take<message::Failure>(mon(0))) EXPECT_NE(failure.target, 1);
+}
+
+TEST_F(Osd, reports_nobody_again_who_is_down) {
+    start_and_boot();
+    run(seconds(20));
+    EXPECT_FALSE(world.take<message::Failure>(mon(0)).empty());
+    mark_down(1);
+    run(seconds(10));
+    for (const auto& failure : world.take<message::Failure>(mon(0))) EXPECT_NE(failure.target, 1);
+}
+
+TEST_F(Osd, repeats_a_wish_first_there_and_then_at_another_monitor) {
+    start({.monitors = {0, 1, 2}});
+    auto wished = [this] {
+        std::vector<int32_t> at;
+        for (int32_t monitor = 0; monitor < 3; ++monitor)
+            for (size_t n = world.take<message::Boot>(mon(monitor)).size(); n > 0; --n)
+                at.push_back(monitor);
+        return at;
+    };
+    get_maps();
+    const int32_t first = wished().at(0), second = (first + 1) % 3;
+    run(milliseconds(1999));
+    EXPECT_THAT(wished(), IsEmpty());
+    run(milliseconds(1));
+    EXPECT_THAT(wished(), ElementsAre(first));
+    run(seconds(2));
+    EXPECT_THAT(wished(), ElementsAre(second));
+    hear(mon(second), message::AskOther{first});
+    EXPECT_THAT(wished(), ElementsAre(first)) << "at once, where it was sent to";
+}
+
+TEST_F(Osd, stops_wishing_when_the_map_shows_it) {
+    start();
+    get_maps();
+    mark_up(boots().at(0));
+    run(seconds(10));
+    EXPECT_THAT(boots(), IsEmpty());
+}
+
+TEST_F(Osd, leads_whoever_is_behind_to_its_map_once) {
+    start_and_boot();
+    const Epoch known = machine->epoch();
+    step([](auto&) {});
+    step([](auto&) {});
+    hear(osd(3), message::Ping{world.now(), false}, known);
+    const auto maps = world.take<message::Maps>(osd(3));
+    ASSERT_THAT(maps, SizeIs(1));
+    EXPECT_FALSE(maps[0].full);
+    EXPECT_EQ(maps[0].steps.front()->epoch, known + 1);
+    EXPECT_EQ(maps[0].steps.back()->epoch, machine->epoch());
+    hear(osd(3), message::Query{pg}, known);
+    EXPECT_THAT(world.take<message::Maps>(osd(3)), IsEmpty()) << "it is on its way";
+    machine->reset(osd(3));
+    hear(osd(3), message::Query{pg}, known);
+    EXPECT_THAT(world.take<message::Maps>(osd(3)), SizeIs(1)) << "it was lost";
+}
+
+TEST_F(Osd, keeps_a_message_of_a_later_epoch_until_it_has_that_map) {
+    start_and_boot();
+    make_step([](auto&) {});
+    hear(osd(3), message::Query{pg}, machine->epoch() + 1);
+    EXPECT_THAT(world.take<message::Notify>(osd(3)), IsEmpty());
+    run(seconds(2));
+    EXPECT_FALSE(world.take<message::GetMaps>(mon(0)).empty()) << "it asks for the map";
+    hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
+    EXPECT_THAT(world.take<message::Notify>(osd(3)), SizeIs(1));
+}
+
+TEST_F(Osd, asks_for_the_maps_in_between_rather_than_to_leap) {
+    start_and_boot();
+    create_pg();
+    const Epoch known = machine->epoch();
+    make_step([](auto& s) { s.new_state[1] = osd_up; });
+    make_step([](auto&) {});
+    auto leap = std::make_shared<OsdMap>(test_map(4, 1, 1, 3));
+    leap->epoch = known + 2;
+    hear(mon(0), message::Maps{.full = leap, .steps = {}});
+    EXPECT_EQ(machine->epoch(), known);
+}
+
+TEST_F(Osd, says_of_a_pg_that_is_not_here_that_it_has_nothing) {
+    start_and_boot();
+    hear(osd(3), message::Query{pg});
+    const auto answers = world.take<message::Notify>(osd(3));
+    ASSERT_THAT(answers, SizeIs(1));
+    EXPECT_EQ(answers[0].info.pg, pg);
+    EXPECT_EQ(answers[0].info.disk, Uuid{{7}});
+    EXPECT_TRUE(answers[0].info.empty());
+    EXPECT_THAT(machine->describe(), IsEmpty());
+}
+
+TEST_F(Osd, makes_a_pg_when_a_monitor_a_copy_or_a_primary_needs_it) {
+    start_and_boot();
+    create_pg();
+    EXPECT_THAT(machine->describe(), SizeIs(1));
+    EXPECT_THAT(world.take<message::Query>(osd(1)), SizeIs(1)) << "it peers";
+    create_pg();
+    EXPECT_THAT(world.take<message::Query>(osd(1)), IsEmpty());
+}
+
+TEST_F(Osd, makes_no_pg_that_belongs_to_others) {
+    start_and_boot();
+    step([](auto& s) { s.new_pg_upmap[pg] = {1, 2, 3}; });
+    create_pg();
+    hear(osd(3), message::Notify{.info = {.pg = pg, .history = {.epoch_created = 1}}, .past = {}});
+    hear(osd(1),
+         message::Activate{.info = {.pg = pg}, .log = std::make_shared<PgLog>(), .past = {}});
+    EXPECT_THAT(machine->describe(), IsEmpty());
+}
+
+TEST_F(Osd, drops_what_was_said_in_an_earlier_interval) {
+    start_and_boot();
+    create_pg();
+    const Epoch before = machine->epoch();
+    step([](auto& s) { s.new_pg_upmap[pg] = {0, 1, 3}; });
+    world.sent.clear();
+    hear(osd(1), message::Query{pg}, before);
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), IsEmpty());
+    {
+        PlantBug bug(PlantedBug::accept_old_interval);
+        hear(osd(1), message::Query{pg}, before);
+        EXPECT_THAT(world.take<message::Notify>(osd(1)), SizeIs(1));
+    }
+    hear(osd(1), message::Query{pg});
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), SizeIs(1));
+}
+
+TEST_F(Osd, keeps_its_pgs_through_a_restart) {
+    start_and_boot();
+    create_pg();
+    store.sync();
+    const Epoch epoch = machine->epoch();
+    Random random(1);
+    store.crash(random);
+    start();
+    ASSERT_THAT(machine->describe(), SizeIs(1));
+    EXPECT_EQ(machine->describe()[0].substr(0, 4), "1.0 ");
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), ElementsAre(message::GetMaps{epoch, true}))
+        << "from where its PGs are";
+}
+
+TEST_F(Osd, goes_on_with_a_removal_that_a_crash_cut_short) {
+    start_and_boot();
+    create_pg();
+    store.sync();
+    make_step([](auto& s) { s.old_pools.insert(1); });
+    hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
+    EXPECT_THAT(machine->describe(), IsEmpty());
+    store.sync(2); // the epoch, and the mark that the PG is going
+    Random random(1);
+    store.crash(random, 0);
+    EXPECT_EQ(store.collections()->size(), 2u);
+    start();
+    EXPECT_THAT(machine->describe(), IsEmpty());
+    store.sync();
+    EXPECT_EQ(store.collections()->size(), 1u);
+}
+
+TEST_F(Osd, reports_its_pgs_soon_after_they_change_and_all_of_them_now_and_then) {
+    start_and_boot();
+    create_pg();
+    run(milliseconds(500));
+    const auto first = world.take<message::Reports>(mon(0));
+    ASSERT_FALSE(first.empty());
+    EXPECT_EQ(first.back().reports.at(0).pg, pg);
+    EXPECT_TRUE(first.back().reports.at(0).state.has(PgFlag::peering));
+    run(seconds(1));
+    world.take<message::Reports>(mon(0));
+    run(seconds(11));
+    EXPECT_FALSE(world.take<message::Reports>(mon(0)).empty());
+}
+
+TEST_F(Osd, sends_beacons) {
+    start_and_boot();
+    run(seconds(1));
+    world.take<message::Beacon>(mon(0));
+    run(seconds(299));
+    const auto beacons = world.take<message::Beacon>(mon(0));
+    ASSERT_FALSE(beacons.empty());
+    EXPECT_EQ(beacons.back().capacity, store.space()->capacity);
+}
+
+TEST_F(Osd, holds_a_clients_request_until_its_pg_is_made_and_drops_what_is_not_its_own) {
+    start_and_boot();
+    hear(Entity::client(1),
+         message::ClientOp{
+             .request = {1, 1, 1}, .pg = pg, .object = {.name = "o"}, .ops = {op::Read{}}});
+    create_pg();
+    EXPECT_NE(machine->describe()[0].find("queues 1"), std::string::npos);
+    step([](auto& s) { s.new_pg_upmap[pg] = {1, 2, 0}; });
+    hear(Entity::client(1),
+         message::ClientOp{
+             .request = {1, 1, 2}, .pg = pg, .object = {.name = "o"}, .ops = {op::Read{}}});
+    EXPECT_NE(machine->describe()[0].find("queues 0"), std::string::npos);
+}
+
+} // namespace
+} // namespace cloudlet::rados

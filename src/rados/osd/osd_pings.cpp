@@ -1,0 +1,81 @@
+#include <fmt/format.h>
+
+#include "cloudlet/rados/planted_bug.h"
+#include "osd/osd_core.h"
+
+namespace cloudlet::rados {
+
+void OsdCore::take_ping(const Entity& from, const Message& message) {
+    if (!booted_ || !from.is_osd()) return;
+    const auto& ping = std::get<message::Ping>(message.body);
+    const MonotonicTime now = world_.now();
+    if (message.epoch > epoch()) ask_for_maps(message.epoch);
+    if (message.epoch < epoch()) share_maps(from, message.epoch);
+    if (!ping.answer) {
+        heartbeats_.we_answered(from.number, now);
+        world_.send_loosely(from, make_message(epoch(), message::Ping{ping.stamp, true}));
+        return;
+    }
+    const bool was_silent =
+        heartbeats_.answered(from.number, ping.stamp, now, message.epoch <= epoch());
+    if (was_silent) withdraw(from.number);
+    for (auto& [id, pg] : pgs_) pg->lease_renewed();
+}
+
+void OsdCore::pings() {
+    if (!booted_ || !maps_.now()) return;
+    const MonotonicTime now = world_.now();
+    for (int32_t osd : heartbeats_.due(now, world_.random()))
+        world_.send_loosely(Entity::osd(osd), make_message(epoch(), message::Ping{now, false}));
+    bool found = false;
+    for (const auto& silent : heartbeats_.silent(now)) {
+        if (world_.listening())
+            world_.tell(fmt::format("has not heard osd.{} for too long", silent.osd));
+        wishes_.failures[silent.osd] = now - silent.silent;
+        found = true;
+    }
+    if (found) wish();
+}
+
+/// To all monitors: whoever leads must not count the report any more.
+void OsdCore::withdraw(int32_t osd) {
+    wishes_.failures.erase(osd);
+    for (int32_t monitor : options_.monitors)
+        world_.send(Entity::monitor(monitor),
+                    make_message(epoch(), message::Failure{.target = osd, .withdrawn = true}));
+}
+
+void OsdCore::update_peers() {
+    if (!booted_ || !peers_changed_) return;
+    const std::set<int32_t> peers = heartbeat_peers();
+    heartbeats_.set_peers(peers, world_.now());
+    // Whoever is not pinged any more cannot answer, and so is not to be judged by us.
+    std::vector<int32_t> strangers;
+    for (const auto& [osd, since] : wishes_.failures)
+        if (!peers.contains(osd)) strangers.push_back(osd);
+    for (int32_t osd : strangers) withdraw(osd);
+    peers_changed_ = false;
+}
+
+/// Who shares a PG with us, and some neighbours, so that there are enough to judge and be judged.
+std::set<int32_t> OsdCore::heartbeat_peers() const {
+    const OsdMap& map = maps_.now()->map();
+    std::set<int32_t> peers;
+    for (const auto& [id, pg] : pgs_) {
+        for (int32_t osd : pg->view().up.osds) peers.insert(osd);
+        for (int32_t osd : pg->view().acting.osds) peers.insert(osd);
+    }
+    for (int32_t step = 1; step < map.max_osd() && peers.size() <= options_.least_heartbeat_peers;
+         ++step)
+        peers.insert((number_ + step) % map.max_osd());
+    std::erase_if(peers, [&](int32_t osd) { return osd == number_ || !map.is_up(osd); });
+    return peers;
+}
+
+MonotonicTime OsdCore::answered_us(int32_t osd) const { return heartbeats_.answered_at(osd); }
+
+Duration OsdCore::lets_read(int32_t osd) const { return heartbeats_.lets_read(osd, world_.now()); }
+
+void OsdCore::confirm(int32_t osd) { heartbeats_.we_answered(osd, world_.now()); }
+
+} // namespace cloudlet::rados

@@ -1,0 +1,115 @@
+// Requests of clients at the primary: each waits in the queue of its object until it can be carried
+// out, and those of one object are carried out in the order of arrival.
+
+#include <algorithm>
+#include <cerrno>
+
+#include "cloudlet/rados/planted_bug.h"
+#include "pg/placement_group.h"
+
+namespace cloudlet::rados {
+
+namespace {
+
+constexpr double failsafe_full_ratio = 0.97; // osd_failsafe_full_ratio
+
+} // namespace
+
+void PlacementGroup::client_op(PgRequest request) {
+    const PgObject& object = request.op().object;
+    if (!now_.queues->contains(object) && try_request(request)) return;
+    now_.queues.edit()[object].push_back(std::move(request));
+}
+
+bool PlacementGroup::try_request(const PgRequest& request) {
+    if (now_.stage != PgStage::active) return false;
+    const message::ClientOp& op = request.op();
+    const bool changing = changes(op.ops);
+    // The client sees the same flag in its map, holds the request, and sends it when the flag goes.
+    if (flag(changing ? map_pausewr : map_pauserd)) return true;
+    const bool frees = changing && only_frees(op.ops) && !planted(PlantedBug::full_refuses_removal);
+    if (changing && !frees && flag(map_full)) return true;
+    if (changing && copy_.record.log.answer(op.request) && !planted(PlantedBug::forget_requests))
+        return answer_again(request);
+    if (must_wait_for_copies(op.object, changing)) return false;
+    if (!changing) {
+        if (now_.unstable.contains(op.object) && !planted(PlantedBug::read_unstable)) return false;
+        if (!can_read()) return false;
+        auto run = execute_ops(copy_.place(op.object), op.ops, {});
+        if (run.damaged) {
+            own_copy_damaged(op.object);
+            return false;
+        }
+        host_.reply(request.client, {.request = op.request,
+                                     .result = run.result,
+                                     .version = run.before.version,
+                                     .user_version = run.before.user_version,
+                                     .results = std::move(run.results)});
+        return true;
+    }
+    if (in_scrubbed_chunk(op.object)) return false;
+    if (in_batch(op.object) && !planted(PlantedBug::write_into_backfill)) return false;
+    if (!frees && host_.fuller_than(failsafe_full_ratio)) {
+        return refuse(request, -ENOSPC);
+    }
+    return carry_out_change(request);
+}
+
+/// The first answer to a request that was carried out already, once all copies have it.
+bool PlacementGroup::answer_again(const PgRequest& request) {
+    const message::ClientOp& op = request.op();
+    const RequestAnswer first = *copy_.record.log.answer(op.request);
+    for (PgWrite& write : now_.writes) {
+        if (write.version != first.version) continue;
+        write.also.push_back(request.client);
+        return true;
+    }
+    if (must_wait_for_copies(op.object, true)) return false;
+    message::ClientReply reply{.request = op.request,
+                               .result = first.result,
+                               .version = first.version,
+                               .user_version = first.user_version};
+    if (planted(PlantedBug::answer_duplicate_anew)) {
+        reply.version = copy_.record.info.last_update;
+        reply.user_version = copy_.record.info.last_user_version;
+    }
+    host_.reply(request.client, std::move(reply));
+    return true;
+}
+
+/// A change needs all copies whole. What is read must be held by enough of them, or it could be
+/// lost after somebody saw it. Recovers the object if it must.
+bool PlacementGroup::must_wait_for_copies(const PgObject& object, bool changing) {
+    bool lacked = copy_.record.missing.find(object) != nullptr;
+    if (changing)
+        for (const auto& [osd, peer] : now_.peers) lacked = lacked || lacks(osd, object);
+    else
+        lacked = lacked || holders(object) < std::min<size_t>(view_.min_size, view_.acting_count());
+    if (!lacked) return false;
+    recover(object);
+    return true;
+}
+
+void PlacementGroup::kick(const PgObject& object) {
+    while (now_.queues->contains(object)) {
+        auto& queues = now_.queues.edit();
+        auto queue = queues.find(object);
+        if (queue->second.empty()) {
+            queues.erase(queue);
+            if (queues.empty()) now_.queues.reset();
+            return;
+        }
+        const PgRequest request = queue->second.front();
+        if (!try_request(request)) return;
+        if (!now_.queues->contains(object)) return;
+        now_.queues.edit()[object].pop_front();
+    }
+}
+
+void PlacementGroup::kick_all() {
+    std::vector<PgObject> objects;
+    for (const auto& [object, queue] : *now_.queues) objects.push_back(object);
+    for (const PgObject& object : objects) kick(object);
+}
+
+} // namespace cloudlet::rados

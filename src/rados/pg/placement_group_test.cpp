@@ -1,0 +1,380 @@
+#include "pg/placement_group.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "pg/test_host.h"
+
+namespace cloudlet::rados {
+namespace {
+
+using std::chrono::seconds;
+using Told = std::vector<std::string>;
+
+/// osd.0 of acting set [0,1,2], once all is peered.
+struct Primary : testing::Test {
+    Primary() {
+        host.create();
+        host.serve();
+    }
+    TestHost host;
+    PlacementGroup& pg = *host.pg;
+};
+
+TEST_F(Primary, is_active_and_clean_once_all_have_activated) {
+    EXPECT_EQ(host.state(), "active+clean");
+    EXPECT_EQ(host.stopped, "");
+}
+
+TEST_F(Primary, acknowledges_a_write_when_all_that_serve_have_it_on_disk) {
+    host.write(1, "o");
+    host.answer(1);
+    host.sync();
+    EXPECT_EQ(host.told(), Told{}) << "two of three are a majority, and not enough";
+    host.answer(2);
+    EXPECT_EQ(host.told(), Told{"1:0"});
+    host.write(2, "o");
+    host.answer(1);
+    host.answer(2);
+    EXPECT_EQ(host.told(), Told{}) << "our own disk counts, too";
+    host.sync();
+    EXPECT_EQ(host.told(), Told{"2:0"});
+}
+
+TEST_F(Primary, answers_writes_in_the_order_in_which_it_made_them) {
+    host.write(1, "a");
+    host.write(2, "b");
+    host.sync();
+    const LogVersion first{host.map()->epoch(), 1}, second{host.map()->epoch(), 2};
+    for (int32_t osd : {1, 2}) pg.receive(osd, message::Replicated{host.id, second});
+    EXPECT_EQ(host.told(), Told{});
+    for (int32_t osd : {1, 2}) pg.receive(osd, message::Replicated{host.id, first});
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:0"}));
+}
+
+TEST_F(Primary, sends_changes_to_all_in_one_order) {
+    host.write(1, "a");
+    host.write(2, "a");
+    for (int32_t osd : {1, 2}) {
+        const auto sent = host.take<message::Replicate>(osd);
+        ASSERT_EQ(sent.size(), 2u);
+        EXPECT_LT(sent[0].entry.version, sent[1].entry.version);
+        EXPECT_EQ(sent[1].entry.prior_version, sent[0].entry.version);
+        EXPECT_TRUE(sent[0].change && sent[1].change);
+    }
+}
+
+TEST_F(Primary, reads_an_object_only_when_its_writes_are_safe) {
+    host.write(1, "o", "new");
+    host.read(2, "o");
+    host.read(3, "other");
+    EXPECT_EQ(host.told(), Told{"3:-2"}) << "another object is no matter";
+    host.settle_all();
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:0 new"}));
+}
+
+TEST_F(Primary, keeps_the_order_of_requests_for_one_object) {
+    host.write(1, "o", "first");
+    host.read(2, "o");
+    host.write(3, "o", "second");
+    host.read(4, "o");
+    host.settle_all();
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:0 first", "3:0", "4:0 second"}));
+}
+
+TEST_F(Primary, answers_a_repeated_request_as_it_did_first) {
+    host.write(1, "o", "once");
+    host.write(1, "o", "twice");
+    host.settle_all();
+    ASSERT_EQ(host.replies.size(), 2u) << "both connections wait for the same write";
+    EXPECT_EQ(host.replies[0].version, host.replies[1].version);
+    const message::ClientReply first = host.replies[0];
+    host.write(2, "o", "later");
+    host.settle_all();
+    host.replies.clear();
+    host.write(1, "o", "thrice");
+    ASSERT_EQ(host.replies.size(), 1u);
+    EXPECT_EQ(host.replies[0].version, first.version);
+    EXPECT_EQ(host.replies[0].user_version, first.user_version);
+    host.told();
+    host.read(3, "o");
+    EXPECT_EQ(host.told(), Told{"3:0 later"});
+}
+
+TEST_F(Primary, remembers_a_refusal_and_changes_nothing_by_it) {
+    const ObjectOps ops = {op::WriteFull{share("x")}, op::AssertExists{}};
+    host.ask(1, "o", ops);
+    EXPECT_EQ(host.told(), Told{}) << "also a refusal is told when all know of it";
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{"1:-2"});
+    EXPECT_FALSE(host.has("o"));
+    host.write(2, "o");
+    host.settle_all();
+    host.told();
+    host.ask(1, "o", ops);
+    EXPECT_EQ(host.told(), Told{"1:-2"}) << "though it would succeed now";
+    for (int32_t osd : {1, 2}) EXPECT_EQ(host.peers[osd].record.log.entries().size(), 2u);
+}
+
+TEST_F(Primary, answers_what_an_interval_left_unanswered_when_it_is_asked_again) {
+    host.write(1, "o");
+    host.sync();
+    host.answer(1);
+    host.flip_up(2);
+    EXPECT_EQ(pg.stage(), PgStage::get_info);
+    pg.receive(2, message::Replicated{host.id, {host.map()->epoch(), 1}});
+    EXPECT_EQ(host.told(), Told{}) << "the client sends again, since the interval is another";
+    host.serve();
+    EXPECT_EQ(host.told(), Told{});
+    host.write(1, "o", "twice");
+    EXPECT_EQ(host.told(), Told{"1:0"});
+    EXPECT_EQ(pg.copy().record.log.entries().size(), 1u);
+}
+
+TEST_F(Primary, holds_requests_that_come_before_it_serves) {
+    host.flip_up(2);
+    host.write(1, "o");
+    host.read(2, "o");
+    EXPECT_EQ(host.told(), Told{});
+    host.serve();
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:0 x"}));
+}
+
+TEST_F(Primary, serves_neither_writes_nor_reads_below_min_size) {
+    host.flip_up(2);
+    host.serve();
+    EXPECT_EQ(host.state(), "active+undersized+degraded");
+    host.flip_up(1);
+    host.serve();
+    EXPECT_EQ(host.state(), "undersized+degraded+peered");
+    host.write(1, "o");
+    host.read(2, "o");
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{});
+    host.flip_up(1);
+    host.serve();
+    EXPECT_EQ(host.state(), "active+undersized+degraded");
+}
+
+TEST_F(Primary, takes_only_what_frees_space_while_the_cluster_is_full) {
+    host.write(1, "o");
+    host.settle_all();
+    host.told();
+    host.set_flags(map_full);
+    host.write(2, "o");
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{}) << "the client holds it until the flag goes";
+    EXPECT_EQ(pg.copy().record.log.entries().size(), 1u);
+    host.read(3, "o");
+    host.ask(4, "o", {op::Remove{}});
+    host.settle_all();
+    EXPECT_EQ(host.told(), (Told{"3:0 x", "4:0"}));
+}
+
+TEST_F(Primary, refuses_writes_when_its_own_disk_is_nearly_full) {
+    host.write(1, "o");
+    host.settle_all();
+    host.used = 0.98;
+    host.write(2, "p");
+    host.ask(3, "o", {op::Remove{}});
+    host.settle_all();
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:-28", "3:0"}));
+}
+
+TEST_F(Primary, is_paused_by_the_flags) {
+    host.write(1, "o");
+    host.settle_all();
+    host.told();
+    host.set_flags(map_pausewr);
+    host.write(2, "o");
+    host.read(3, "o");
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{"3:0 x"});
+    host.set_flags(map_pauserd);
+    host.read(4, "o");
+    host.write(5, "o");
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{"5:0"});
+}
+
+TEST_F(Primary, reads_only_while_the_others_have_answered_lately) {
+    host.write(1, "o");
+    host.settle_all();
+    host.told();
+    const MonotonicTime start = host.world().now();
+    host.pass(seconds(15));
+    host.read(2, "o");
+    EXPECT_EQ(host.told(), Told{"2:0 x"});
+    host.pass(seconds(1));
+    host.read(3, "o");
+    EXPECT_EQ(host.told(), Told{}) << "others may have been told to go on without us";
+    EXPECT_EQ(host.state(), "active+clean+laggy");
+    host.answered[1] = start + seconds(16);
+    pg.lease_renewed();
+    EXPECT_EQ(host.told(), Told{}) << "all must have answered";
+    host.answered[2] = start + seconds(12);
+    pg.lease_renewed();
+    EXPECT_EQ(host.told(), Told{"3:0 x"});
+    host.pass(seconds(12));
+    host.read(4, "o");
+    EXPECT_EQ(host.told(), Told{}) << "the oldest answer counts";
+}
+
+TEST_F(Primary, remembers_requests_beyond_its_log) {
+    TestHost small(0);
+    small.settings.log = {.entries = 2, .answered = 10};
+    small.pg = std::make_unique<PlacementGroup>(small, small.id);
+    small.create();
+    small.serve();
+    for (uint64_t number = 1; number < 9; ++number) {
+        small.write(number, "o");
+        small.settle_all();
+    }
+    EXPECT_LE(small.pg->copy().record.log.entries().size(), 3u);
+    small.told();
+    small.write(1, "o");
+    EXPECT_EQ(small.told(), Told{"1:0"});
+}
+
+/// osd.1 under the primary osd.0.
+struct Replica : testing::Test {
+    Replica() {
+        host.create();
+        pg.receive(0, activation());
+        host.sync();
+        host.sent.clear();
+    }
+    message::Activate activation() const {
+        PgInfo info = pg.copy().record.info;
+        info.last_epoch_started = info.last_interval_started = host.map()->epoch();
+        return {.info = info, .log = std::make_shared<PgLog>(), .past = {}};
+    }
+    message::Replicate change(uint64_t counter, const std::string& name = "o") const {
+        const PgObject object{.name = name};
+        const LogVersion version{host.map()->epoch(), counter};
+        const ObjectPlace place = pg.copy().place(object);
+        auto execution = execute_ops(place, {op::WriteFull{share("x")}}, {version, counter, {}});
+        return {.pg = host.id,
+                .entry = {.object = object, .version = version, .request = {1, 1, counter}},
+                .change = std::make_shared<Transaction>(execution.change),
+                .trim_to = {}};
+    }
+    std::vector<uint64_t> acknowledged() {
+        std::vector<uint64_t> counters;
+        for (const auto& one : host.take<message::Replicated>(0))
+            counters.push_back(one.version.counter);
+        return counters;
+    }
+    using Counters = std::vector<uint64_t>;
+
+    TestHost host{1};
+    PlacementGroup& pg = *host.pg;
+};
+
+TEST_F(Replica, tells_its_primary_what_it_has_and_waits) {
+    TestHost other(1);
+    other.create();
+    EXPECT_EQ(other.pg->stage(), PgStage::waiting);
+    EXPECT_EQ(other.take<message::Notify>(0).size(), 1u);
+}
+
+TEST_F(Replica, says_that_it_activated_when_that_is_on_its_disk) {
+    TestHost other(1);
+    other.create();
+    other.sync();
+    other.pg->receive(2, activation());
+    EXPECT_EQ(other.pg->stage(), PgStage::waiting) << "osd.2 is not the primary";
+    other.pg->receive(0, activation());
+    EXPECT_TRUE(other.take<message::Activated>(0).empty());
+    other.sync();
+    EXPECT_EQ(other.take<message::Activated>(0).size(), 1u);
+    EXPECT_TRUE(other.confirmed.contains(0)) << "the primary may read from now on";
+}
+
+TEST_F(Replica, acknowledges_a_change_when_it_is_on_its_disk) {
+    pg.receive(0, change(1));
+    pg.receive(0, change(2, "p"));
+    EXPECT_EQ(acknowledged(), Counters{});
+    EXPECT_TRUE(host.has("o"));
+    host.sync();
+    EXPECT_EQ(acknowledged(), (Counters{1, 2}));
+    EXPECT_EQ(pg.copy().objects, 2u);
+}
+
+TEST_F(Replica, leaves_a_change_alone_that_is_not_its_primarys_or_does_not_follow) {
+    pg.receive(2, change(1));
+    pg.receive(0, change(2));
+    pg.receive(0, change(1, "late"));
+    pg.receive(0, change(2));
+    host.sync();
+    EXPECT_EQ(acknowledged(), Counters{2});
+    EXPECT_FALSE(host.has("late"));
+}
+
+TEST_F(Replica, takes_no_change_before_it_was_told_to_serve) {
+    host.flip_up(2);
+    EXPECT_EQ(pg.stage(), PgStage::waiting);
+    pg.receive(0, change(1));
+    host.sync();
+    EXPECT_EQ(acknowledged(), Counters{});
+    EXPECT_FALSE(host.has("o"));
+}
+
+TEST_F(Replica, notes_a_change_that_a_damaged_object_cannot_take) {
+    pg.receive(0, change(1));
+    host.sync();
+    acknowledged();
+    Random random(1);
+    const ObjectPlace place = pg.copy().place({.name = "o"});
+    ASSERT_TRUE(host.disk.damage({place.collection, place.id, ObjectPart::data}, random));
+    message::Replicate append = change(2);
+    auto part = std::make_shared<Transaction>();
+    part->write(place.collection, place.id, 1, "y");
+    append.change = part;
+    pg.receive(0, append);
+    host.sync();
+    const auto told = host.take<message::Replicated>(0);
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_TRUE(told[0].lacks_object);
+    EXPECT_TRUE(pg.copy().record.missing.find({.name = "o"}));
+    EXPECT_EQ(pg.copy().record.info.last_update.counter, 2u) << "the log has no gap";
+}
+
+TEST_F(Replica, gives_an_object_only_in_the_version_that_is_asked_for) {
+    pg.receive(0, change(1));
+    const PgObject object{.name = "o"};
+    const LogVersion version{host.map()->epoch(), 1}, newer{version.epoch, 2};
+    auto pulled = [&](const PgObject& wanted, LogVersion in) {
+        pg.receive(0, message::Pull{host.id, wanted, in});
+        return host.take<message::Push>(0).at(0);
+    };
+    EXPECT_EQ(pulled(object, newer).result, -ENOENT) << "ours is stale";
+    EXPECT_EQ(pulled({.name = "other"}, version).result, -ENOENT);
+    const message::Push push = pulled(object, version);
+    EXPECT_EQ(push.result, 0);
+    EXPECT_EQ(*push.content->data, "x");
+    Random random(1);
+    ASSERT_TRUE(host.disk.damage({host.id, pg.copy().place(object).id, ObjectPart::data}, random));
+    EXPECT_EQ(pulled(object, version).result, -EIO);
+}
+
+TEST_F(Replica, does_not_answer_clients) {
+    host.write(1, "o");
+    host.read(2, "o");
+    host.sync();
+    EXPECT_EQ(host.told(), Told{});
+}
+
+TEST_F(Replica, goes_when_it_is_no_member_and_its_primary_says_so) {
+    pg.receive(0, message::Drop{host.id});
+    EXPECT_FALSE(host.removed);
+    host.step([&](auto& s) { s.new_pg_upmap[host.id] = {0, 2, 3}; });
+    pg.receive(2, message::Drop{host.id});
+    EXPECT_FALSE(host.removed);
+    pg.receive(0, message::Drop{host.id});
+    EXPECT_TRUE(host.removed);
+}
+
+} // namespace
+} // namespace cloudlet::rados
