@@ -1,0 +1,286 @@
+#include "sim/cluster.h"
+
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "cloudlet/base/check.h"
+
+namespace cloudlet::rados::sim {
+
+namespace {
+
+std::vector<Entity> entities(const ClusterPlan& plan) {
+    std::vector<Entity> all;
+    auto add = [&](size_t count, auto make) {
+        for (size_t i = 0; i < count; ++i) all.push_back(make(static_cast<int32_t>(i)));
+    };
+    add(plan.monitors, Entity::monitor);
+    add(plan.all_osds(), Entity::osd);
+    add(plan.clients + 1, Entity::client); // the last one is the operator
+    return all;
+}
+
+std::vector<int32_t> numbers(size_t count) {
+    std::vector<int32_t> all(count);
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+}
+
+} // namespace
+
+/// Hears what a monitor hears, and says when it marks an OSD down without enough witnesses.
+class Cluster::MonitorEar final : public Machine {
+public:
+    MonitorEar(Cluster& cluster, std::unique_ptr<MonitorMachine> machine)
+        : cluster_(cluster), machine_(std::move(machine)) {}
+    void receive(const Entity& from, const MessagePtr& message) override {
+        note(from, message->body);
+        machine_->receive(from, message);
+    }
+    void reset(const Entity& peer) override { machine_->reset(peer); }
+    void wake() override { machine_->wake(); }
+
+    void judge(const OsdMapIncremental& step) {
+        const MapEpochPtr& map = machine_->newest();
+        for (const auto& [osd, bits] : step.new_state) {
+            const bool goes_down = map->map().is_up(osd) && (bits == 0 || (bits & osd_up));
+            if (!goes_down || excused_.erase(osd)) continue;
+            std::set<int32_t> places;
+            const bool by_host = cluster_.plan_.hosts() > 1;
+            for (int32_t reporter : reports_[osd])
+                places.insert(by_host ? cluster_.plan_.host_of[static_cast<size_t>(reporter)]
+                                      : reporter);
+            reports_.erase(osd);
+            if (places.size() < 2)
+                cluster_.injustice_ =
+                    fmt::format("osd.{} is marked down in epoch {} on the word of {} place", osd,
+                                step.epoch, places.size());
+        }
+    }
+
+private:
+    void note(const Entity& from, const MessageBody& body) {
+        if (auto* failure = std::get_if<message::Failure>(&body)) {
+            if (failure->withdrawn)
+                reports_[failure->target].erase(from.number);
+            else
+                reports_[failure->target].insert(from.number);
+        }
+        if (std::get_if<message::Boot>(&body)) excused_.insert(from.number);
+        if (auto* order = std::get_if<message::DoCommand>(&body))
+            if (auto* down = std::get_if<command::Down>(&order->command))
+                excused_.insert(down->osd);
+    }
+
+    Cluster& cluster_;
+    std::unique_ptr<MonitorMachine> machine_;
+    std::map<int32_t, std::set<int32_t>> reports_; // of an OSD, by whom
+    std::set<int32_t> excused_;                    // to be marked down for another reason
+};
+
+/// A monitor's way to the cloud's store.
+class Cluster::MonitorStore final : public MapStore {
+public:
+    MonitorStore(Cluster& cluster, NodeId node) : cluster_(cluster), node_(node) {}
+    void append(uint64_t term, MapStep step) override {
+        cluster_.monitors_[node_].ear->judge(*step);
+        if (cluster_.engine_.gate(node_).pass())
+            cluster_.store_.append(node_, term, std::move(step), cluster_.engine_.now());
+    }
+
+private:
+    Cluster& cluster_;
+    NodeId node_;
+};
+
+Cluster::Cluster(uint64_t seed, const ClusterPlan& plan, Director& director, Story& story)
+    : plan_(plan), director_(&director), engine_(seed, entities(plan), *this, story),
+      random_(engine_.random().next()),
+      store_(engine_.queue(), plan.monitors, plan.base->epoch, Random(random_.next())),
+      monitors_(plan.monitors), osds_(plan.all_osds()), clients_(plan.clients) {
+    auto first = maps_.first(plan_.base);
+    check(first.has_value(), "the base map places nothing");
+    newest_ = *first;
+    for (size_t i = 0; i < monitors_.size(); ++i)
+        monitors_[i].store = std::make_unique<MonitorStore>(*this, monitor_node(i));
+    for (size_t i = 0; i < osds_.size(); ++i) {
+        osds_[i].wanted = i < plan_.osds;
+        osds_[i].disk =
+            std::make_unique<SimulatedDisk>(engine_.gate(osd_node(i)), Random(random_.next()));
+    }
+    for (NodeId node = 0; node < engine_.nodes(); ++node) start(node);
+}
+
+Cluster::~Cluster() = default;
+
+void Cluster::start(NodeId node) {
+    if (engine_.alive(node)) return;
+    const auto number = static_cast<size_t>(engine_.entity(node).number);
+    if (is_osd(node) && !osds_[number].wanted) return;
+    engine_.begin_life(node);
+    if (engine_.story().listening())
+        engine_.story().announce(engine_.now(),
+                                 fmt::format("{} starts", engine_.entity(node).to_string()));
+    engine_.act(node, [&] {
+        switch (engine_.entity(node).kind) {
+        case Entity::Kind::monitor: start_monitor(number); break;
+        case Entity::Kind::osd: start_osd(number); break;
+        case Entity::Kind::client: start_client(number); break;
+        }
+    });
+}
+
+void Cluster::start_monitor(size_t monitor) {
+    const NodeId node = monitor_node(monitor);
+    auto machine = std::make_unique<MonitorMachine>(
+        static_cast<int32_t>(monitor), engine_.world(node), *monitors_[monitor].store, maps_);
+    MonitorMachine& it = *machine;
+    monitors_[monitor].machine = &it;
+    auto ear = std::make_unique<MonitorEar>(*this, std::move(machine));
+    monitors_[monitor].ear = ear.get();
+    engine_.install(node, std::move(ear));
+    it.start(plan_.base, store_.connect(node, engine_.life(node), engine_.now()));
+}
+
+void Cluster::start_osd(size_t osd) {
+    const NodeId node = osd_node(osd);
+    OsdOptions options;
+    options.monitors = numbers(plan_.monitors);
+    options.log = plan_.log;
+    options.backfill_batch = options.scrub_chunk = plan_.batch;
+    options.recover_at_once = std::min<size_t>(plan_.batch, 3);
+    options.address.addresses = {
+        {.kind = Address::Kind::msgr2, .socket_address = std::string(16, static_cast<char>(osd))}};
+    auto machine =
+        std::make_unique<OsdMachine>(static_cast<int32_t>(osd), disk_of(osd), engine_.world(node),
+                                     *osds_[osd].disk, maps_, options);
+    OsdMachine& it = *machine;
+    osds_[osd].machine = &it;
+    osds_[osd].disk->attach(it);
+    engine_.install(node, std::move(machine));
+    it.start();
+}
+
+void Cluster::start_client(size_t client) {
+    const NodeId node = client_node(client);
+    if (node == operator_node()) {
+        auto machine = std::make_unique<OperatorMachine>(engine_.world(node), plan_.monitors);
+        operators_ = machine.get();
+        engine_.install(node, std::move(machine));
+        return;
+    }
+    const auto number = static_cast<int32_t>(client);
+    auto machine = std::make_unique<ClientMachine>(
+        number, engine_.life(node), engine_.world(node), maps_, director_->listener(number),
+        ClientOptions{.monitors = numbers(plan_.monitors)});
+    ClientMachine& it = *machine;
+    clients_[client] = &it;
+    engine_.install(node, std::move(machine));
+    it.start();
+}
+
+void Cluster::crash(NodeId node) {
+    stop(node);
+    engine_.queue().push(engine_.now() + random_span(random_, std::chrono::milliseconds(50),
+                                                     random_.chance(0.5)
+                                                         ? std::chrono::seconds(3)
+                                                         : std::chrono::seconds(40)),
+                         {.kind = Event::Kind::start, .node = node});
+}
+
+void Cluster::stop(NodeId node) {
+    if (!engine_.alive(node)) return;
+    if (engine_.story().listening())
+        engine_.story().announce(engine_.now(),
+                                 fmt::format("{} ends", engine_.entity(node).to_string()));
+    const Entity entity = engine_.entity(node);
+    const auto number = static_cast<size_t>(entity.number);
+    engine_.end_life(node);
+    if (entity.is_monitor()) {
+        store_.disconnect(node);
+        monitors_[number].machine = nullptr;
+    } else if (entity.is_osd()) {
+        osds_[number].machine = nullptr;
+        osds_[number].disk->detach();
+        osds_[number].disk->crash();
+    } else {
+        clients_[number] = nullptr;
+        director_->client_ended(entity.number);
+    }
+}
+
+void Cluster::replace_disk(size_t osd) {
+    ++osds_[osd].generation;
+    osds_[osd].disk =
+        std::make_unique<SimulatedDisk>(engine_.gate(osd_node(osd)), Random(random_.next()));
+}
+
+Uuid Cluster::disk_of(size_t osd) const {
+    return disk_uuid(static_cast<int32_t>(osd), osds_[osd].generation);
+}
+
+const MapEpochPtr& Cluster::newest() {
+    while (newest_->epoch() < store_.newest()) {
+        auto next = maps_.next(newest_, store_.steps()[newest_->epoch() - plan_.base->epoch]);
+        check(next.has_value(), "a step in the store does not fit the map before it");
+        newest_ = *next;
+    }
+    return newest_;
+}
+
+std::vector<PgId> Cluster::pgs() {
+    std::vector<PgId> all;
+    for (const auto& [id, pool] : newest()->map().pools)
+        for (uint32_t seed = 0; seed < pool.pg_num; ++seed) all.push_back({id, seed});
+    return all;
+}
+
+std::optional<PgReport> Cluster::report(PgId pg) {
+    const int32_t primary = newest()->acting(pg).primary;
+    if (primary < 0 || static_cast<size_t>(primary) >= osds_.size()) return std::nullopt;
+    const OsdMachine* machine = osds_[static_cast<size_t>(primary)].machine;
+    if (!machine || machine->epoch() != newest()->epoch()) return std::nullopt;
+    for (PgReport& report : machine->reports())
+        if (report.pg == pg) return std::move(report);
+    return std::nullopt;
+}
+
+void Cluster::handle(const Event& event) {
+    switch (event.kind) {
+    case Event::Kind::synced:
+        engine_.act(event.node, [&] {
+            osds_[static_cast<size_t>(engine_.entity(event.node).number)].disk->end_sync();
+        });
+        break;
+    case Event::Kind::store: tell_monitor(event); break;
+    case Event::Kind::start: start(event.node); break;
+    default: director_->direct(event);
+    }
+}
+
+void Cluster::tell_monitor(const Event& event) {
+    auto told = store_.read_letter(event, engine_.now());
+    if (!told) return;
+    MonitorMachine& machine = *monitors_[event.node].machine;
+    engine_.act(event.node, [&] {
+        for (const MapStep& step : told->steps) machine.committed(step);
+        if (told->refused) machine.refused(told->refused->first, told->refused->second);
+        if (told->leads) machine.lead(told->leads->first, told->leads->second);
+        if (told->follows) machine.follow(*told->follows);
+    });
+}
+
+void Cluster::acted(NodeId node) {
+    if (!is_osd(node)) return;
+    Osd& osd = osds_[static_cast<size_t>(engine_.entity(node).number)];
+    if (osd.machine && osd.machine->stopped()) {
+        crash(node);
+        return;
+    }
+    if (auto takes = osd.disk->begin_sync()) engine_.plan(node, Event::Kind::synced, *takes);
+}
+
+void Cluster::crashed(NodeId node) { crash(node); }
+
+} // namespace cloudlet::rados::sim

@@ -1,0 +1,41 @@
+#pragma once
+// What a seed's cluster looks like before anything happens: how many of what, where they stand, the
+// pools, the objects that clients will quarrel about, and the limits of the PGs' logs, which are so
+// small in most seeds that a copy that was away has to be backfilled.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cloudlet/base/random.h"
+#include "cloudlet/rados/osd_map.h"
+#include "cloudlet/rados/pg_log.h"
+#include "sim/event_queue.h"
+
+namespace cloudlet::rados::sim {
+
+struct ClusterPlan {
+    size_t monitors = 1, clients = 1;
+    size_t osds = 3;               // in the base map; they exist and are down
+    size_t spare = 0;              // numbers behind those, for OSDs that an operator adds
+    std::vector<int> host_of = {}; // of OSDs, the spare ones included
+    std::shared_ptr<const OsdMap> base = {};
+    std::vector<std::string> objects = {};
+    PgLogLimits log = {};
+    size_t batch = 16;          // objects at once, of backfill, recovery and scrub
+    Duration working_time = {}; // how long clients and faults go on
+    size_t operations = 0;      // of all clients, at least
+    size_t faults = 0;          // at least
+
+    size_t all_osds() const { return osds + spare; }
+    size_t hosts() const;
+    static std::string host_name(int host) { return "host" + std::to_string(host); }
+};
+
+ClusterPlan plan_cluster(Random random);
+
+/// The uuid of the disk that OSD `osd` has as its `generation`-th.
+Uuid disk_uuid(int32_t osd, uint32_t generation);
+
+} // namespace cloudlet::rados::sim
