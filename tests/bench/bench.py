@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The numbers of SPECIFICATION.md, measured now, peers beside ours in the same run.
 
-usage: bench.py [ROW...]     rows: start idle pods api oci crush plan (default: all)
+usage: bench.py [ROW...]     rows: start idle pods api oci crush plan osd (default: all)
 
 Machines are noisy: what counts are medians, ratios and CPU time. Each row says what it measured with.
 """
@@ -234,6 +234,34 @@ def bench_plan():
             row(f"storage plan: {entry['run_name']}", "<= 150 ms", f"{took:.0f} ms; {entry['cpu_time']:.0f} of CPU", took <= 150)
 
 
+def bench_osd():
+    told = json.loads(run([str(BIN.parent / "bench" / "rados_bench"), "--benchmark_filter=^osd_",
+                           "--benchmark_repetitions=5", "--benchmark_report_aggregates_only=true",
+                           "--benchmark_format=json"], timeout=300).stdout)
+    bars = {"osd_write_full": 30, "osd_overwrite": 30, "osd_read": 5}
+    for entry in told["benchmarks"]:
+        if entry["aggregate_name"] == "median":
+            took, bar = entry["cpu_time"] / 1000, bars[entry["run_name"]]
+            row(f"4 KiB at three OSDs, disks in memory: {entry['run_name']}", f"<= {bar} us of CPU", f"{took:.1f} us",
+                took <= bar)
+    bench_pg_memory()
+
+
+def bench_pg_memory():
+    with tempfile.TemporaryDirectory() as folder:
+        run([str(BIN.parent / "tests" / "rados_test"), "--gtest_filter=OsdMemory.*",
+             f"--gtest_output=json:{folder}/told"], timeout=300)
+        tests = json.loads(pathlib.Path(f"{folder}/told").read_text())["testsuites"][0]["testsuite"]
+    for test in tests:
+        for osd in ("primary", "replica"):
+            if osd in test:
+                row(f"memory of a PG at rest, three log entries, at its {osd}", "<= 2048 B", f"{test[osd]} B",
+                    int(test[osd]) <= 2048)
+        if "bytes" in test:
+            row("memory of three idle OSDs with 100 PGs, their disks and a monitor", "<= 5 MB",
+                f"{int(test['bytes']) / 2**20:.1f} MB", int(test["bytes"]) <= 5 * 2**20)
+
+
 def print_table():
     widths = [max(len(str(r[i])) for r in [("what", "bar", "measured", "holds"), *rows]) for i in range(4)]
     print()
@@ -243,7 +271,7 @@ def print_table():
 
 def main():
     benches = {"start": bench_start, "idle": bench_idle, "pods": bench_pods, "api": bench_api, "oci": bench_oci,
-               "crush": bench_crush, "plan": bench_plan}
+               "crush": bench_crush, "plan": bench_plan, "osd": bench_osd}
     for name in sys.argv[1:] or benches:
         if name not in benches:
             print(f"bench: no row \"{name}\"; there are {', '.join(benches)}", file=sys.stderr)

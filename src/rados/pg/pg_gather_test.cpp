@@ -165,9 +165,9 @@ TEST(Peering, follows_an_older_log_only_by_a_planted_bug) {
     TestHost host;
     host.create();
     give(host, 1, log_of(3), 6);
-    give(host, 2, log_of(9), 6);
+    give(host, 2, log_of(9), 5);
     host.settle_all();
-    EXPECT_EQ(host.pg->copy().record.log.head(), (LogVersion{5, 3}));
+    EXPECT_TRUE(host.pg->copy().record.log.head().none()) << "our own, which is empty";
 }
 
 TEST(Peering, takes_back_what_never_happened) {
