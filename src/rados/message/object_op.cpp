@@ -39,6 +39,19 @@ bool changes(const ObjectOps& ops) {
     return std::ranges::any_of(ops, [](const ObjectOp& o) { return o.index() >= first_change; });
 }
 
+uint64_t data_bytes(const ObjectOps& ops) {
+    uint64_t bytes = 0;
+    for (const ObjectOp& o : ops)
+        std::visit(
+            [&](const auto& one) {
+                if constexpr (requires { one.data->size(); }) bytes += bytes_of(one.data).size();
+                if constexpr (requires { one.values.begin(); })
+                    for (const auto& [key, value] : one.values) bytes += key.size() + value.size();
+            },
+            o);
+    return bytes;
+}
+
 bool only_frees(const ObjectOps& ops) {
     return std::ranges::all_of(ops, [](const ObjectOp& o) {
         return o.index() < first_change ||

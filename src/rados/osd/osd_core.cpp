@@ -22,8 +22,9 @@ Epoch parse_epoch(const std::string& text) {
 OsdCore::OsdCore(int32_t number, Uuid disk, World& world, ObjectStore& store, MapCache& maps,
                  OsdOptions options)
     : number_(number), disk_(disk), world_(world), store_(store), maps_(maps),
-      options_(std::move(options)), local_slots_(options_.most_backfills),
-      remote_slots_(options_.most_backfills), nonce_(static_cast<uint32_t>(world.random().next())),
+      options_(std::move(options)), throttle_(options_.most_requests, options_.most_request_bytes),
+      local_slots_(options_.most_backfills), remote_slots_(options_.most_backfills),
+      nonce_(static_cast<uint32_t>(world.random().next())),
       heartbeats_({options_.heartbeat, options_.grace, options_.read_lease}, world.now()) {
     const auto first = world.random().below(options_.monitors.size());
     leader_ = map_monitor_ = options_.monitors[first];
@@ -113,6 +114,7 @@ void OsdCore::finish_event() {
         remove_now(pg);
     }
     grant_slots();
+    take_throttled_ops();
     update_peers();
     schedule();
 }

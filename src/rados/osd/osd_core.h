@@ -21,6 +21,7 @@
 #include "cloudlet/rados/osd_machine.h"
 #include "osd/heartbeats.h"
 #include "osd/slots.h"
+#include "osd/throttle.h"
 #include "pg/placement_group.h"
 
 namespace cloudlet::rados {
@@ -114,6 +115,8 @@ private:
     void to_pg(int32_t from, PgId pg, const Message& message);
     void without_pg(int32_t from, PgId pg, const Message& message);
     void client_op(const Entity& from, const MessagePtr& message);
+    void take_op(const Entity& from, const MessagePtr& message);
+    void take_throttled_ops();
     void create_pg(const message::CreatePg& create, Epoch epoch);
     bool is_primary(PgId pg) const;
     void deliver_waiting_ops(PlacementGroup& pg);
@@ -148,6 +151,8 @@ private:
     std::set<PgId> to_remove_;
     std::map<PgId, std::vector<Waiting>> waiting_ops_; // for a PG that is not here yet
     std::deque<Waiting> waiting_for_map_;
+    Throttle throttle_;
+    std::deque<Waiting> throttled_; // requests, until there is room
     uint64_t next_token_ = 1;
     MonotonicTime wakes_at_ = {};
     std::deque<Submitted> submitted_;

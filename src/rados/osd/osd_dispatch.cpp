@@ -73,7 +73,21 @@ bool OsdCore::is_primary(PgId id) const {
     return maps_.now() && maps_.now()->acting(id).primary == number_;
 }
 
+/// In the order of arrival, as far as there is room.
 void OsdCore::client_op(const Entity& from, const MessagePtr& message) {
+    if (throttled_.empty() && throttle_.has_room()) return take_op(from, message);
+    throttled_.push_back({from, message});
+}
+
+void OsdCore::take_throttled_ops() {
+    while (!throttled_.empty() && throttle_.has_room()) {
+        const Waiting next = std::move(throttled_.front());
+        throttled_.pop_front();
+        take_op(next.from, next.message);
+    }
+}
+
+void OsdCore::take_op(const Entity& from, const MessagePtr& message) {
     const auto& op = std::get<message::ClientOp>(message->body);
     if (!is_primary(op.pg)) return; // the client learns where to send it by the map
     PlacementGroup* pg = find(op.pg);
@@ -81,14 +95,14 @@ void OsdCore::client_op(const Entity& from, const MessagePtr& message) {
         waiting_ops_[op.pg].push_back({from, message});
         return;
     }
-    if (message->epoch >= pg->interval()) pg->client_op({from, message});
+    if (message->epoch >= pg->interval())
+        pg->client_op({from, message, throttle_.admit(data_bytes(op.ops))});
 }
 
 void OsdCore::deliver_waiting_ops(PlacementGroup& pg) {
     auto waiting = waiting_ops_.extract(pg.id());
     if (!waiting) return;
-    for (const Waiting& one : waiting.mapped())
-        if (one.message->epoch >= pg.interval()) pg.client_op({one.from, one.message});
+    for (const Waiting& one : waiting.mapped()) client_op(one.from, one.message);
 }
 
 } // namespace cloudlet::rados

@@ -406,6 +406,23 @@ TEST_F(Osd, sends_beacons) {
     EXPECT_EQ(beacons.back().capacity, store.space()->capacity);
 }
 
+TEST_F(Osd, takes_no_more_requests_than_it_may_and_the_others_in_their_turn) {
+    start_and_boot({.most_requests = 2});
+    create_pg();
+    auto ask = [&](uint64_t number) {
+        hear(Entity::client(1), message::ClientOp{.request = {1, 1, number},
+                                                  .pg = pg,
+                                                  .object = {.name = std::to_string(number)},
+                                                  .ops = {op::Read{}}});
+    };
+    for (uint64_t number : {1, 2, 3}) ask(number);
+    EXPECT_NE(machine->describe()[0].find("queues 2"), std::string::npos);
+    step([](auto& s) { s.new_pg_upmap[pg] = {0, 3, 2}; });
+    ask(4);
+    EXPECT_NE(machine->describe()[0].find("queues 1"), std::string::npos)
+        << "the new interval threw the first two away, and the third was of the old one";
+}
+
 TEST_F(Osd, holds_a_clients_request_until_its_pg_is_made_and_drops_what_is_not_its_own) {
     start_and_boot();
     hear(Entity::client(1),

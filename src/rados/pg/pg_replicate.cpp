@@ -74,7 +74,8 @@ bool PlacementGroup::submit_change(const PgRequest& request, const ObjectInfo& n
                   .reply = {.request = op.request,
                             .result = run.result,
                             .version = entry.version,
-                            .user_version = entry.user_version}};
+                            .user_version = entry.user_version},
+                  .ticket = request.ticket};
     replicate(entry, std::move(change), std::move(write), trim_to);
     return true;
 }

@@ -37,7 +37,8 @@ namespace cloudlet::rados {
 /// A request and who asked.
 struct PgRequest {
     Entity client = {};
-    MessagePtr message = {}; // a ClientOp
+    MessagePtr message = {};                 // a ClientOp
+    std::shared_ptr<const void> ticket = {}; // goes when the request is done with
     const message::ClientOp& op() const { return std::get<message::ClientOp>(message->body); }
 };
 
@@ -55,7 +56,8 @@ struct PgWrite {
     std::vector<int32_t> waits_for = {}; // OSDs
     Entity client = {};
     message::ClientReply reply = {};
-    std::vector<Entity> also = {}; // sent the same request again
+    std::shared_ptr<const void> ticket = {}; // the request's
+    std::vector<Entity> also = {};           // sent the same request again
 };
 
 /// An object on its way to copies that lack it.

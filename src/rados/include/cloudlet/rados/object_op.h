@@ -126,6 +126,9 @@ bool changes(const ObjectOps& ops);
 /// True when the list can only free space: it removes, and puts nothing. A full cluster takes it.
 bool only_frees(const ObjectOps& ops);
 
+/// How many bytes of data the list brings.
+uint64_t data_bytes(const ObjectOps& ops);
+
 /// What one operation of a list gave.
 struct OpResult {
     int32_t result = 0;

@@ -29,6 +29,8 @@ struct OsdOptions {
     size_t least_heartbeat_peers = 4; // osd_heartbeat_min_peers
     AddressVector address = {};       // where it is reached; each boot adds a nonce
     Duration retry_too_full = std::chrono::seconds(30);
+    size_t most_requests = 1024;                       // of clients, waiting or being carried out
+    uint64_t most_request_bytes = uint64_t{500} << 20; // osd_client_message_size_cap
 };
 
 class OsdCore;
