@@ -322,7 +322,7 @@ void PlacementGroup::take_push(int32_t from, const message::Push& push) {
     message::Pushed pushed{pg_, push.object, push.version};
     auto done = host_.submit(pg_, std::move(transaction),
                              [this, from, pushed] { host_.send(from, pushed); });
-    if (done) return;
+    if (done) return follow_held(from, push.object, push.version);
     copy_.take_back(push.object, before);
     pushed.result = -ENOSPC;
     host_.send(from, pushed);

@@ -120,21 +120,43 @@ void PlacementGroup::take_change(int32_t from, const message::Replicate& replica
         if (tells()) tell("a change that does not follow is left alone");
         return;
     }
+    // What follows a change that could not be made waits behind it.
+    if (!now_.held->empty() || !follow(from, replicate, {})) now_.held.edit().push_back(replicate);
+}
+
+/// Makes a change that follows, or, when the object has it already (`has` is its version), only
+/// logs it. False when the object is damaged or the disk is full: the primary is asked for the
+/// object, and nothing is logged before it is here, for a log that demands what nobody has is of no
+/// use.
+bool PlacementGroup::follow(int32_t from, const message::Replicate& replicate, LogVersion has) {
     const LogEntry& entry = replicate.entry;
     const ObjectPlace place = copy_.place(entry.object);
     const bool there = host_.store().stat(place.collection, place.id).has_value();
-    const bool takes =
-        replicate.change && copy_.record.takes_change_of(entry) && (there || !entry.is_remove());
-    if (takes && make_change(from, replicate, there)) return;
-    // The log goes on, and the object is missing where it could not be changed.
+    const bool takes = replicate.change && copy_.record.takes_change_of(entry) &&
+                       (there || !entry.is_remove()) && entry.version > has;
+    if (takes) {
+        const bool made = make_change(from, replicate, there);
+        if (!made) host_.send(from, message::Replicated{pg_, entry.version, true});
+        return made;
+    }
     Transaction transaction;
     copy_.append(transaction, entry, replicate.trim_to);
-    if (takes && !entry.is_remove())
-        copy_.set_missing(transaction, entry.object, {entry.version, entry.prior_version});
-    const bool lacks = entry.changes_object() && copy_.record.missing.find(entry.object);
-    submit(std::move(transaction), [this, from, version = entry.version, lacks] {
-        host_.send(from, message::Replicated{pg_, version, lacks});
+    submit(std::move(transaction), [this, from, version = entry.version] {
+        host_.send(from, message::Replicated{pg_, version});
     });
+    return true;
+}
+
+/// The object of the first change that waits has come.
+void PlacementGroup::follow_held(int32_t from, const PgObject& object, LogVersion version) {
+    if (now_.held->empty() || now_.held->front().entry.object != object) return;
+    while (!now_.held->empty()) {
+        const message::Replicate next = now_.held->front();
+        const bool same = next.entry.object == object;
+        if (!follow(from, next, same ? version : LogVersion{})) return;
+        now_.held.edit().pop_front();
+    }
+    now_.held.reset();
 }
 
 /// False, and nothing happened, when the object is damaged or the disk is full.
@@ -177,8 +199,7 @@ void PlacementGroup::change_lacks_object(int32_t osd, LogVersion version) {
     const LogEntry* entry = copy_.record.log.entry(version);
     if (peer == now_.peers.end() || !entry) return;
     const LogEntry* newest = copy_.record.log.newest(entry->object);
-    // What is gone by now need not be sent: the removal is on its way.
-    if (!newest || newest->is_remove()) return change_is_safe(osd, version);
+    if (!newest) return;
     const PgObject object = entry->object;
     peer->second.missing.set(object, {newest->version, {}});
     recover(object);

@@ -127,6 +127,7 @@ struct PgNow {
     // Requests
     LogVersion committed = {};
     CompactQueue<PgWrite> writes = {};
+    Boxed<std::deque<message::Replicate>> held = {}; // a copy's, behind one that it cannot make
     std::map<PgObject, uint32_t> unstable = {};
     Boxed<std::map<PgObject, std::deque<PgRequest>>> queues = {};
 
@@ -238,6 +239,8 @@ private:
     ObjectInfo next_info(const message::ClientOp& op) const;
     bool submit_change(const PgRequest& request, const ObjectInfo& next, Execution run);
     void take_back(LogVersion head, LogVersion tail, const PgInfo& before);
+    bool follow(int32_t from, const message::Replicate& replicate, LogVersion has);
+    void follow_held(int32_t from, const PgObject& object, LogVersion version);
     bool make_change(int32_t from, const message::Replicate& replicate, bool there);
     void replicate(const LogEntry& entry, std::shared_ptr<const Transaction> change, PgWrite write,
                    LogVersion trim_to);

@@ -321,7 +321,7 @@ TEST_F(Replica, takes_no_change_before_it_was_told_to_serve) {
     EXPECT_FALSE(host.has("o"));
 }
 
-TEST_F(Replica, notes_a_change_that_a_damaged_object_cannot_take) {
+TEST_F(Replica, logs_nothing_from_a_change_on_that_a_damaged_object_cannot_take_until_it_has_come) {
     pg.receive(0, change(1));
     host.sync();
     acknowledged();
@@ -337,8 +337,21 @@ TEST_F(Replica, notes_a_change_that_a_damaged_object_cannot_take) {
     const auto told = host.take<message::Replicated>(0);
     ASSERT_EQ(told.size(), 1u);
     EXPECT_TRUE(told[0].lacks_object);
-    EXPECT_TRUE(pg.copy().record.missing.find({.name = "o"}));
-    EXPECT_EQ(pg.copy().record.info.last_update.counter, 2u) << "the log has no gap";
+    EXPECT_EQ(pg.copy().record.info.last_update.counter, 1u);
+    pg.receive(0, change(3));
+    host.sync();
+    EXPECT_TRUE(host.take<message::Replicated>(0).empty()) << "it waits behind the other one";
+
+    change::Replace whole;
+    whole.data = share("xy");
+    pg.receive(0, message::Push{.pg = host.id,
+                                .object = {.name = "o"},
+                                .version = append.entry.version,
+                                .content = std::make_shared<const change::Replace>(whole)});
+    host.sync();
+    EXPECT_EQ(host.take<message::Replicated>(0).size(), 2u);
+    EXPECT_EQ(pg.copy().record.info.last_update.counter, 3u);
+    EXPECT_TRUE(pg.copy().record.missing.empty());
 }
 
 TEST_F(Replica, gives_an_object_only_in_the_version_that_is_asked_for) {

@@ -14,6 +14,7 @@ using std::chrono::seconds;
 
 namespace {
 
+constexpr size_t least_faults = 5;
 constexpr Duration look_every = milliseconds(500);
 constexpr Duration boot_within = seconds(300), whole_within = seconds(600);
 constexpr size_t told_lines = 300;
@@ -139,7 +140,7 @@ void Simulation::react() {
         if (faults_.must_wait()) return;
         const bool fills = state.has(PgFlag::backfilling) || state.has(PgFlag::backfill_wait);
         if (fills && random_.chance(0.15)) faults_.fill_who_is_filled();
-        if (!fills && random_.chance(0.05)) operations_.send_away(report->acting.front());
+        if (random_.chance(fills ? 0.1 : 0.05)) operations_.send_away(report->acting.front());
         return;
     }
 }
@@ -187,6 +188,12 @@ std::optional<Violation> Simulation::work() {
     plan_events(Event::Kind::operate, 2 + random_.below(8));
     auto violation = run(
         plan_.working_time, [] { return false; }, [] { return std::nullopt; });
+    // While something rotten was looked for, the dice had to wait.
+    for (int more = 0; !violation && more < 20 && faults_.count() < least_faults; ++more) {
+        strike();
+        violation = run(
+            seconds(10), [] { return false; }, [] { return std::nullopt; });
+    }
     is_working_ = false;
     return violation;
 }

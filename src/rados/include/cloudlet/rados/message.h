@@ -243,7 +243,8 @@ struct Replicate {
 struct Replicated {
     PgId pg = {};
     LogVersion version = {};
-    /// The log entry is safe, but the object is damaged here and could not be changed: send it.
+    /// Nothing is safe: the object is damaged here, or the disk is full. Send it; what was sent
+    /// since waits behind it.
     bool lacks_object = false;
     bool operator==(const Replicated&) const = default;
 };
