@@ -85,8 +85,10 @@ void PlacementGroup::persist() {
 void PlacementGroup::flushed() {
     if (std::exchange(now_.flushed, true) || !host_.is_up()) return;
     settle();
-    const auto early = std::exchange(now_.early_queries, {});
-    for (const auto& [from, query] : *early) take_query(from, query);
+    if (now_.held->queries.empty()) return;
+    const auto early = std::exchange(now_.held.edit().queries, {});
+    if (now_.held->empty()) now_.held.reset();
+    for (const auto& [from, query] : early) take_query(from, query);
 }
 
 void PlacementGroup::booted() {

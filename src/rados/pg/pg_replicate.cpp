@@ -121,7 +121,8 @@ void PlacementGroup::take_change(int32_t from, const message::Replicate& replica
         return;
     }
     // What follows a change that could not be made waits behind it.
-    if (!now_.held->empty() || !follow(from, replicate, {})) now_.held.edit().push_back(replicate);
+    if (!now_.held->changes.empty() || !follow(from, replicate, {}))
+        now_.held.edit().changes.push_back(replicate);
 }
 
 /// Makes a change that follows, or, when the object has it already (`has` is its version), only
@@ -149,12 +150,12 @@ bool PlacementGroup::follow(int32_t from, const message::Replicate& replicate, L
 
 /// The object of the first change that waits has come.
 void PlacementGroup::follow_held(int32_t from, const PgObject& object, LogVersion version) {
-    if (now_.held->empty() || now_.held->front().entry.object != object) return;
-    while (!now_.held->empty()) {
-        const message::Replicate next = now_.held->front();
+    if (now_.held->changes.empty() || now_.held->changes.front().entry.object != object) return;
+    while (!now_.held->changes.empty()) {
+        const message::Replicate next = now_.held->changes.front();
         const bool same = next.entry.object == object;
         if (!follow(from, next, same ? version : LogVersion{})) return;
-        now_.held.edit().pop_front();
+        now_.held.edit().changes.pop_front();
     }
     now_.held.reset();
 }

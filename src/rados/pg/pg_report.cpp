@@ -44,7 +44,7 @@ void PlacementGroup::receive(int32_t from, const MessageBody& body) {
 
 void PlacementGroup::take_query(int32_t from, const message::Query& query) {
     if (!now_.flushed) {
-        now_.early_queries.edit().emplace_back(from, query);
+        now_.held.edit().queries.emplace_back(from, query);
         return;
     }
     // A copy that did not exist when it was told to serve asks for it again so.

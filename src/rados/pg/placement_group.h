@@ -110,6 +110,13 @@ struct PgPeering {
     std::shared_ptr<const PgLog> shared_log = {}; // while it is sent to the others
 };
 
+/// What a copy cannot deal with yet.
+struct PgHeld {
+    std::deque<message::Replicate> changes = {};                  // behind one that it cannot make
+    std::vector<std::pair<int32_t, message::Query>> queries = {}; // before all is on disk
+    bool empty() const { return changes.empty() && queries.empty(); }
+};
+
 /// One interval. A PG at rest has to be small: what belongs to some work is there while it lasts.
 struct PgNow {
     PgStage stage = PgStage::reset;
@@ -117,7 +124,6 @@ struct PgNow {
     bool considering = false;
     bool flushed = false; // what was submitted in earlier intervals is on disk
     bool activation_is_safe = false, reads_wait_for_lease = false;
-    Boxed<std::vector<std::pair<int32_t, message::Query>>> early_queries = {}; // before flushed
 
     std::unique_ptr<PgPeering> peering = {}; // of a primary, until it serves
     Boxed<PgInfos> infos = {};               // until all is clean
@@ -127,7 +133,7 @@ struct PgNow {
     // Requests
     LogVersion committed = {};
     CompactQueue<PgWrite> writes = {};
-    Boxed<std::deque<message::Replicate>> held = {}; // a copy's, behind one that it cannot make
+    Boxed<PgHeld> held = {};
     std::map<PgObject, uint32_t> unstable = {};
     Boxed<std::map<PgObject, std::deque<PgRequest>>> queues = {};
 

@@ -189,6 +189,7 @@ std::optional<Violation> Simulation::work() {
     auto violation = run(
         plan_.working_time, [] { return false; }, [] { return std::nullopt; });
     // While something rotten was looked for, the dice had to wait.
+    if (faults_.count() < least_faults) operations_.restore();
     for (int more = 0; !violation && more < 20 && faults_.count() < least_faults; ++more) {
         strike();
         violation = run(
