@@ -9,13 +9,6 @@ namespace {
 constexpr std::string_view end_of_part("\0\1", 2), escaped_zero("\0\xff", 2);
 constexpr size_t snap_bytes = 8;
 
-uint32_t reversed(uint32_t bits) {
-    bits = ((bits >> 1) & 0x55555555) | ((bits & 0x55555555) << 1);
-    bits = ((bits >> 2) & 0x33333333) | ((bits & 0x33333333) << 2);
-    bits = ((bits >> 4) & 0x0f0f0f0f) | ((bits & 0x0f0f0f0f) << 4);
-    return __builtin_bswap32(bits);
-}
-
 /// A zero byte becomes 00 ff, and 00 01 ends the part: so a shorter text sorts before a longer one.
 void append_part(std::string& name, const std::string& part) {
     if (part.find('\0') == std::string::npos) {
@@ -59,11 +52,11 @@ ObjectId to_object_id(const PgObject& object) {
     append_part(name, object.locator_key);
     append_part(name, object.name);
     for (int shift = 56; shift >= 0; shift -= 8) name += static_cast<char>(object.snap >> shift);
-    return {reversed(object.hash), std::move(name)};
+    return {reversed_bits(object.hash), std::move(name)};
 }
 
 std::optional<PgObject> from_object_id(const ObjectId& id) {
-    PgObject object{.hash = reversed(id.hash), .snap = 0};
+    PgObject object{.hash = reversed_bits(id.hash), .snap = 0};
     std::string name_space, locator_key;
     std::string_view name = id.name;
     if (!take_part(name, name_space) || !take_part(name, locator_key) ||

@@ -165,24 +165,22 @@ message::Notify PlacementGroup::own_notify(int32_t to) const {
     return notify;
 }
 
-void PlacementGroup::go(PgStage stage, PgEvent why) {
-    auto row = find_transition(now_.stage, why, stage);
-    check(row.has_value(), "a placement group takes a way that its table does not have");
-    host_.world().moved({PgMove::Table::stage, *row});
-    if (tells())
-        tell(fmt::format("{} -> {} ({})", name_of(now_.stage), name_of(stage), name_of(why)));
-    now_.stage = stage;
+template <typename State>
+void PlacementGroup::take_way(State& now, State to, PgEvent why, PgMove::Table table) {
+    auto row = find_transition(now, why, to);
+    check(row.has_value(), "a placement group takes a way that its tables do not have");
+    host_.world().moved({table, *row});
+    if (tells()) tell(fmt::format("{} -> {} ({})", name_of(now), name_of(to), name_of(why)));
+    now = to;
     host_.report(pg_);
 }
 
+void PlacementGroup::go(PgStage stage, PgEvent why) {
+    take_way(now_.stage, stage, why, PgMove::Table::stage);
+}
+
 void PlacementGroup::go(PgWork work, PgEvent why) {
-    auto row = find_transition(now_.work, why, work);
-    check(row.has_value(), "a placement group takes work that its table does not have");
-    host_.world().moved({PgMove::Table::work, *row});
-    if (tells())
-        tell(fmt::format("{} -> {} ({})", name_of(now_.work), name_of(work), name_of(why)));
-    now_.work = work;
-    host_.report(pg_);
+    take_way(now_.work, work, why, PgMove::Table::work);
 }
 
 Epoch PlacementGroup::up_since(int32_t osd) const {

@@ -417,11 +417,6 @@ void PlacementGroup::pushed(int32_t from, const message::Pushed& pushed) {
     if (recovery == repair().recoveries.end() || !recovery->second.pushing_to.erase(from)) return;
     if (pushed.result < 0) return recover_later(pushed.object);
     peer->second.missing.arrived(pushed.object, pushed.version);
-    std::vector<LogVersion> safe; // changes that the copy could not make itself
-    for (const PgWrite& write : now_.writes)
-        if (write.object == pushed.object && write.version <= pushed.version)
-            safe.push_back(write.version);
-    for (LogVersion version : safe) change_is_safe(from, version);
     recovery = repair().recoveries.find(pushed.object);
     if (recovery != repair().recoveries.end() && recovery->second.pushing_to.empty())
         recovered(pushed.object);

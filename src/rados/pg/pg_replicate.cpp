@@ -125,14 +125,16 @@ void PlacementGroup::take_change(int32_t from, const message::Replicate& replica
         now_.held.edit().changes.push_back(replicate);
 }
 
-/// Makes a change that follows, or, when the object has it already (`has` is its version), only
-/// logs it. False when the object is damaged or the disk is full: the primary is asked for the
-/// object, and nothing is logged before it is here, for a log that demands what nobody has is of no
-/// use.
+/// Makes a change that follows, or, when the object has it already, only logs it: what was sent by
+/// recovery has all changes up to a version (`has`, also of an object that is not there any more).
+/// False when the object is damaged or the disk is full: the primary is asked for the object, and
+/// nothing is logged before it is here, for a log that demands what nobody has is of no use.
 bool PlacementGroup::follow(int32_t from, const message::Replicate& replicate, LogVersion has) {
     const LogEntry& entry = replicate.entry;
     const ObjectPlace place = copy_.place(entry.object);
-    const bool there = host_.store().stat(place.collection, place.id).has_value();
+    auto info = read_object_info(place);
+    const bool there = info || info.error().code != Code::not_found;
+    if (info) has = std::max(has, info->version);
     const bool takes = replicate.change && copy_.record.takes_change_of(entry) &&
                        (there || !entry.is_remove()) && entry.version > has;
     if (takes) {

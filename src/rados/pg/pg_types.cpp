@@ -8,16 +8,16 @@ namespace cloudlet::rados {
 
 namespace {
 
-uint32_t reversed(uint32_t bits) {
+void raise(Epoch& mine, Epoch theirs) { mine = std::max(mine, theirs); }
+
+} // namespace
+
+uint32_t reversed_bits(uint32_t bits) {
     bits = ((bits >> 1) & 0x55555555) | ((bits & 0x55555555) << 1);
     bits = ((bits >> 2) & 0x33333333) | ((bits & 0x33333333) << 2);
     bits = ((bits >> 4) & 0x0f0f0f0f) | ((bits & 0x0f0f0f0f) << 4);
     return __builtin_bswap32(bits);
 }
-
-void raise(Epoch& mine, Epoch theirs) { mine = std::max(mine, theirs); }
-
-} // namespace
 
 std::string LogVersion::to_string() const { return fmt::format("{}'{}", epoch, counter); }
 
@@ -30,7 +30,7 @@ std::string PgShard::to_string() const {
 }
 
 std::strong_ordering PgObject::operator<=>(const PgObject& other) const {
-    if (hash != other.hash) return reversed(hash) <=> reversed(other.hash);
+    if (hash != other.hash) return reversed_bits(hash) <=> reversed_bits(other.hash);
     if (auto order = name_space->compare(*other.name_space)) return order <=> 0;
     if (auto order = locator_key->compare(*other.locator_key)) return order <=> 0;
     if (auto order = name.compare(other.name)) return order <=> 0;

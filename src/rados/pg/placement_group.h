@@ -196,6 +196,8 @@ private:
     void forget_lost_sources();
     void notify_primary();
     message::Notify own_notify(int32_t to) const;
+    template <typename State>
+    void take_way(State& now, State to, PgEvent why, PgMove::Table table);
     void go(PgStage stage, PgEvent why);
     void go(PgWork work, PgEvent why);
     bool tells() const { return host_.world().listening(); }

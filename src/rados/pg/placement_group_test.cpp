@@ -260,6 +260,29 @@ struct Replica : testing::Test {
                 .change = std::make_shared<Transaction>(execution.change),
                 .trim_to = {}};
     }
+    /// Needs the object, and what is in it.
+    message::Replicate change_in_the_middle(uint64_t counter, const std::string& name) const {
+        message::Replicate replicate = change(counter, name);
+        const ObjectPlace place = pg.copy().place({.name = name});
+        auto part = std::make_shared<Transaction>();
+        part->add(place.collection, place.id, change::Truncate{1});
+        part->write(place.collection, place.id, 1, "y");
+        replicate.change = std::move(part);
+        return replicate;
+    }
+    void damage(const std::string& name) {
+        Random random(1);
+        const ObjectPlace place = pg.copy().place({.name = name});
+        check(host.disk.damage({place.collection, place.id, ObjectPart::data}, random).has_value(),
+              "there is something to damage");
+    }
+    message::Push push(const std::string& name, LogVersion version,
+                       std::shared_ptr<const change::Replace> content) const {
+        return {.pg = host.id,
+                .object = {.name = name},
+                .version = version,
+                .content = std::move(content)};
+    }
     std::vector<uint64_t> acknowledged() {
         std::vector<uint64_t> counters;
         for (const auto& one : host.take<message::Replicated>(0))
@@ -321,37 +344,55 @@ TEST_F(Replica, takes_no_change_before_it_was_told_to_serve) {
     EXPECT_FALSE(host.has("o"));
 }
 
+TEST_F(Replica, says_nothing_in_a_new_interval_before_all_that_it_submitted_is_on_disk) {
+    pg.receive(0, change(1));
+    host.enter([](auto& s) { s.new_pg_upmap[TestHost::id] = {0, 1, 3}; });
+    pg.settle();
+    pg.receive(0, message::Query{TestHost::id, true});
+    EXPECT_TRUE(host.take<message::Notify>(0).empty());
+    EXPECT_TRUE(host.take<message::FullRecord>(0).empty()) << "a crash may still take it away";
+    host.sync();
+    const auto told = host.take<message::Notify>(0);
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0].info.last_update.counter, 1u);
+    EXPECT_EQ(host.take<message::FullRecord>(0).size(), 1u) << "the question was not forgotten";
+}
+
 TEST_F(Replica, logs_nothing_from_a_change_on_that_a_damaged_object_cannot_take_until_it_has_come) {
     pg.receive(0, change(1));
-    host.sync();
-    acknowledged();
-    Random random(1);
-    const ObjectPlace place = pg.copy().place({.name = "o"});
-    ASSERT_TRUE(host.disk.damage({place.collection, place.id, ObjectPart::data}, random));
-    message::Replicate append = change(2);
-    auto part = std::make_shared<Transaction>();
-    part->write(place.collection, place.id, 1, "y");
-    append.change = part;
-    pg.receive(0, append);
+    damage("o");
+    pg.receive(0, change_in_the_middle(2, "o"));
+    pg.receive(0, change(3, "p"));
     host.sync();
     const auto told = host.take<message::Replicated>(0);
-    ASSERT_EQ(told.size(), 1u);
+    ASSERT_EQ(told.size(), 2u) << "at once that it lacks the second, later that the first is safe";
     EXPECT_TRUE(told[0].lacks_object);
-    EXPECT_EQ(pg.copy().record.info.last_update.counter, 1u);
-    pg.receive(0, change(3));
-    host.sync();
-    EXPECT_TRUE(host.take<message::Replicated>(0).empty()) << "it waits behind the other one";
+    EXPECT_EQ(pg.copy().record.info.last_update.counter, 1u) << "the third waits behind it";
 
     change::Replace whole;
     whole.data = share("xy");
-    pg.receive(0, message::Push{.pg = host.id,
-                                .object = {.name = "o"},
-                                .version = append.entry.version,
-                                .content = std::make_shared<const change::Replace>(whole)});
+    pg.receive(0, push("o", told[0].version, std::make_shared<const change::Replace>(whole)));
     host.sync();
-    EXPECT_EQ(host.take<message::Replicated>(0).size(), 2u);
+    EXPECT_EQ(acknowledged(), (Counters{2, 3}));
     EXPECT_EQ(pg.copy().record.info.last_update.counter, 3u);
     EXPECT_TRUE(pg.copy().record.missing.empty());
+    EXPECT_TRUE(host.has("p"));
+}
+
+TEST_F(Replica, makes_no_change_anew_of_an_object_that_came_without_it) {
+    pg.receive(0, change(1));
+    damage("o");
+    pg.receive(0, change_in_the_middle(2, "o"));
+    message::Replicate removal = change(3);
+    removal.entry.kind = LogEntry::Kind::remove;
+    removal.change = nullptr;
+    pg.receive(0, removal);
+    host.sync();
+    host.sent.clear();
+    pg.receive(0, push("o", removal.entry.version, nullptr));
+    host.sync();
+    EXPECT_EQ(acknowledged(), (Counters{2, 3}));
+    EXPECT_FALSE(host.has("o"));
 }
 
 TEST_F(Replica, gives_an_object_only_in_the_version_that_is_asked_for) {

@@ -56,14 +56,18 @@ public:
     }
     /// The next epoch, with what `change` makes of it.
     void step(const std::function<void(OsdMapIncremental&)>& change) {
+        enter(change);
+        sync();
+        pg->settle();
+    }
+    /// The same up to where the disk has not synced yet.
+    void enter(const std::function<void(OsdMapIncremental&)>& change) {
         auto step = std::make_shared<OsdMapIncremental>();
         step->epoch = map_->epoch() + 1;
         change(*step);
         auto before = std::exchange(map_, cache_.next(map_, step).value());
         pg->advance(before, map_);
         pg->persist();
-        sync();
-        pg->settle();
     }
     void flip_up(int32_t osd) {
         step([&](auto& s) { s.new_state[osd] = osd_up; });

@@ -19,7 +19,7 @@
 #include "cloudlet/base/random.h"
 #include "cloudlet/rados/map_epoch.h"
 #include "sim/event_queue.h"
-#include "sim/slots.h"
+#include "sim/numbered.h"
 
 namespace cloudlet::rados::sim {
 
@@ -89,7 +89,7 @@ private:
     Random random_;
     StoreTimes times_;
     std::vector<Monitor> monitors_;
-    Slots<Letter> letters_;
+    Numbered<Letter> letters_;
     std::vector<MapStep> steps_;
     std::vector<MapStep> told_; // what was heard first of each epoch
     uint64_t term_ = 0;

@@ -20,8 +20,8 @@
 #include "sim/coverage.h"
 #include "sim/event_queue.h"
 #include "sim/network.h"
+#include "sim/numbered.h"
 #include "sim/output_gate.h"
-#include "sim/slots.h"
 #include "sim/story.h"
 
 namespace cloudlet::rados::sim {
@@ -117,7 +117,7 @@ private:
     Coverage coverage_;
     std::vector<std::unique_ptr<Process>> processes_;
     std::vector<NodeId> by_kind_[3]; // entity's number -> node
-    Slots<Flight> flights_;
+    Numbered<Flight> flights_;
     uint64_t events_ = 0, messages_ = 0;
     Event last_event_;
 };

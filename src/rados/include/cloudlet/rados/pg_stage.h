@@ -48,7 +48,7 @@ enum class PgWork : uint8_t {
 };
 
 enum class PgEvent : uint8_t {
-    new_interval,
+    new_interval, // or peering has to begin anew
     is_primary,
     is_other,
     told_to_serve,

@@ -57,6 +57,9 @@ struct PgObject {
     std::strong_ordering operator<=>(const PgObject& other) const;
 };
 
+/// The lowest bit becomes the highest: the order of PgObjects is that of their reversed hashes.
+uint32_t reversed_bits(uint32_t bits);
+
 /// How far backfill has come: objects up to the cursor are there, those beyond are not.
 struct BackfillCursor {
     enum class Place : uint8_t { begin, at, end };

@@ -8,7 +8,7 @@
 namespace cloudlet::rados::sim {
 
 template <typename Value>
-class Slots {
+class Numbered {
 public:
     uint32_t put(Value value) {
         if (free_.empty()) {
