@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <set>
-#include <sstream>
+
+#include "test_docs.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -86,21 +86,7 @@ TEST(PgStage, has_a_name_of_its_own) {
 }
 
 TEST(PgStage, is_drawn_in_the_documentation_as_it_is) {
-    const std::string path = CLOUDLET_CORPUS "/../../docs/storage.md";
-    std::ifstream file(path);
-    ASSERT_TRUE(file) << path << " cannot be read";
-    std::stringstream text;
-    text << file.rdbuf();
-    const std::string page = text.str();
-    const std::string begin = "<!-- pg_stage_test: begin -->\n",
-                      end = "<!-- pg_stage_test: end -->";
-    const size_t from = page.find(begin), to = page.find(end);
-    ASSERT_NE(from, std::string::npos) << "docs/storage.md has no line " << begin;
-    ASSERT_NE(to, std::string::npos) << "docs/storage.md has no line " << end;
-    const size_t start = from + begin.size();
-    EXPECT_EQ(page.substr(start, to - start), draw_transitions())
-        << "put this between the two lines:\n"
-        << draw_transitions();
+    expect_in_docs("storage.md", "states", draw_transitions());
 }
 
 } // namespace

@@ -25,6 +25,8 @@ size_t between(Random& random, size_t least, size_t most) {
     return least + random.below(most - least + 1);
 }
 
+constexpr uint8_t by_host = 0, by_osd = 1; // rules of hierarchy()
+
 /// Mostly few, for few meet more often; now and then many.
 size_t some_osds(Random& random) {
     return random.chance(0.9) ? between(random, 3, 8) : between(random, 9, 30);
@@ -57,7 +59,14 @@ Pool some_pool(Random& random, size_t most_copies, uint8_t rule) {
     return pool;
 }
 
-std::shared_ptr<const OsdMap> base_map(Random& random, const ClusterPlan& plan) {
+std::vector<Pool> some_pools(Random& random, const ClusterPlan& plan) {
+    const uint8_t rule = plan.hosts() >= 3 ? by_host : by_osd;
+    std::vector<Pool> pools(between(random, 1, 2));
+    for (Pool& pool : pools) pool = some_pool(random, 3, rule);
+    return pools;
+}
+
+std::shared_ptr<const OsdMap> base_map(const ClusterPlan& plan, const std::vector<Pool>& pools) {
     OsdMap map = must(create_simple_map({.osds = static_cast<int32_t>(plan.osds)}));
     map.fsid = disk_uuid(-1, 0);
     map.flags |= map_sortbitwise | map_recovery_deletes | map_purged_snapdirs | map_pglog_hardlimit;
@@ -71,14 +80,11 @@ std::shared_ptr<const OsdMap> base_map(Random& random, const ClusterPlan& plan) 
         map.osd_weight[osd] = 0x10000;
         map.osd_uuid[osd] = disk_uuid(static_cast<int32_t>(osd), 0);
     }
-    const bool by_host = plan.hosts() >= 3;
-    const size_t pools = between(random, 1, 2);
-    for (size_t i = 1; i <= pools; ++i) {
-        const auto id = static_cast<PoolId>(i);
-        map.pools[id] = some_pool(random, 3, by_host ? 0 : 1);
-        map.pool_names[id] = fmt::format("pool{}", i);
+    for (const Pool& pool : pools) {
+        const PoolId id = ++map.pool_max;
+        map.pools[id] = pool;
+        map.pool_names[id] = fmt::format("pool{}", id);
     }
-    map.pool_max = static_cast<int32_t>(pools);
     return std::make_shared<const OsdMap>(std::move(map));
 }
 
@@ -104,7 +110,7 @@ ClusterPlan plan_cluster(Random random) {
     const size_t on_each = between(random, plan.osds < 6 ? 1 : 2, 5);
     for (size_t osd = 0; osd < plan.all_osds(); ++osd)
         plan.host_of.push_back(static_cast<int>(osd / on_each));
-    plan.base = base_map(random, plan);
+    plan.base = base_map(plan, some_pools(random, plan));
     const size_t objects = between(random, 5, 24);
     for (size_t i = 0; i < objects; ++i) plan.objects.push_back(fmt::format("object{}", i));
     plan.log = some_limits(random);
@@ -112,6 +118,20 @@ ClusterPlan plan_cluster(Random random) {
     plan.working_time = std::chrono::seconds(between(random, 60, 200));
     plan.operations = between(random, 200, 300);
     plan.faults = between(random, 5, 12);
+    return plan;
+}
+
+ClusterPlan plain_cluster(size_t osds, size_t spare) {
+    ClusterPlan plan{.osds = osds, .spare = spare};
+    for (size_t osd = 0; osd < plan.all_osds(); ++osd)
+        plan.host_of.push_back(static_cast<int>(osd));
+    Pool pool;
+    pool.size = 3;
+    pool.min_size = 2;
+    pool.crush_rule = by_host;
+    pool.set_pg_num(1, 1);
+    pool.last_change = 1;
+    plan.base = base_map(plan, {pool});
     return plan;
 }
 

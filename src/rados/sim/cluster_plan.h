@@ -34,6 +34,8 @@ struct ClusterPlan {
 };
 
 ClusterPlan plan_cluster(Random random);
+/// One monitor, one client, each OSD in a host of its own, and a pool of one PG with three copies.
+ClusterPlan plain_cluster(size_t osds, size_t spare);
 
 /// The uuid of the disk that OSD `osd` has as its `generation`-th.
 Uuid disk_uuid(int32_t osd, uint32_t generation);

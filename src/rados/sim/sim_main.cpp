@@ -12,9 +12,11 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sim/lives.h"
 #include "sim/simulation.h"
 
 namespace cloudlet::rados::sim {
@@ -26,6 +28,7 @@ constexpr const char* usage = R"(usage: cloudlet-sim [OPTION...]
   --minutes M          seeds for M minutes     --jobs J   in J processes (1)
   --survey             go on after a violation, with a line for each
   --bug NAME           with a planted bug; an unknown name lists them
+  --life NAME          what docs/storage.md tells of: write, failure, return, new_disk
   --states             the states of a placement group as Mermaid diagrams
 )";
 
@@ -35,7 +38,7 @@ struct Settings {
     uint64_t seeds = 100, from = std::random_device{}();
     std::optional<double> minutes = {};
     unsigned jobs = 1;
-    std::string bug_name = {};
+    std::string bug_name = {}, life = {};
     std::optional<PlantedBug> bug = {};
 };
 
@@ -221,6 +224,16 @@ int list_bugs(const std::string& name) {
     return 2;
 }
 
+int tell(const std::string& life) {
+    if (const auto told = tell_life(life)) {
+        fmt::print("{}", *told);
+        return 0;
+    }
+    fmt::print(stderr, "cloudlet-sim: no life \"{}\"; there are: {}\n", life,
+               fmt::join(lives(), " "));
+    return 2;
+}
+
 /// Nothing when the arguments are wrong.
 std::optional<Settings> read_arguments(const std::vector<std::string>& arguments) {
     Settings settings;
@@ -243,6 +256,8 @@ std::optional<Settings> read_arguments(const std::vector<std::string>& arguments
         char* end = nullptr;
         if (name == "--bug")
             settings.bug_name = value;
+        else if (name == "--life")
+            settings.life = value;
         else if (name == "--minutes")
             settings.minutes = std::strtod(value, &end);
         else if (name == "--seed")
@@ -271,6 +286,7 @@ int run(const std::vector<std::string>& arguments) {
         fmt::print("{}", draw_transitions());
         return 0;
     }
+    if (!settings->life.empty()) return tell(settings->life);
     if (!settings->bug_name.empty()) {
         settings->bug = planted_bug_named(settings->bug_name);
         if (!settings->bug) return list_bugs(settings->bug_name);

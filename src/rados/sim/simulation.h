@@ -15,6 +15,8 @@
 //   faults       what goes wrong; operations: what operators do
 //   oracles      what must be true
 //   story        what is told of it; coverage: which states were seen
+//
+// lives.h has no dice: small clusters to which one thing happens, for readers.
 
 #include <cstdint>
 #include <optional>
