@@ -103,7 +103,7 @@ tl::unexpected<Error> no_object(const ObjectId& id) {
 }
 
 /// Whether the object is made when it is missing.
-bool makes_object(const Change& change) {
+bool makes_object(const StoreChange& change) {
     return std::visit(Overload{
                           [](const change::Touch&) { return true; },
                           [](const change::Write&) { return true; },

@@ -24,7 +24,7 @@ struct Pending {
 bool may_use_reserve(const Operation& operation) {
     using namespace change;
     constexpr size_t small = 512;
-    const Change& what = operation.change;
+    const StoreChange& what = operation.change;
     if (auto* set = std::get_if<SetXattrs>(&what))
         return std::ranges::all_of(set->values,
                                    [](const auto& xattr) { return xattr.second.size() <= small; });

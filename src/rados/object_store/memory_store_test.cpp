@@ -36,7 +36,7 @@ struct Disk : StoreListener {
     Result<void> submit(const Transaction& transaction) {
         return store.submit(transaction, next_token++);
     }
-    Result<void> submit(ObjectId object, Change change) {
+    Result<void> submit(ObjectId object, StoreChange change) {
         return submit(Transaction().add(pg, std::move(object), std::move(change)));
     }
     void write(const ObjectId& object, uint64_t offset, std::string data) {

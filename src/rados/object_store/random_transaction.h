@@ -42,7 +42,7 @@ public:
 
 private:
     Operation operation() {
-        Change change = this->change();
+        StoreChange change = this->change();
         bool of_collection = change.index() < 2;
         return {collection(), of_collection ? ObjectId() : object(), std::move(change)};
     }
@@ -53,7 +53,7 @@ private:
     }
     SharedBytes data() { return share(bytes(random_.chance(0.5) ? 20 : 9000)); }
 
-    Change change() {
+    StoreChange change() {
         using namespace change;
         switch (random_.below(24)) {
         case 0: return RemoveCollection{};

@@ -49,7 +49,7 @@ Result<void> check_extent(uint64_t offset, uint64_t length) {
                                              length, offset, limit));
 }
 
-Result<void> check_change(Sum& sum, const Change& change) {
+Result<void> check_change(Sum& sum, const StoreChange& change) {
     using namespace change;
     constexpr size_t xattr = StoreLimits::xattr_bytes, omap = StoreLimits::omap_value_bytes;
     return std::visit(
@@ -103,7 +103,7 @@ Result<void> check_operation(Sum& sum, const Operation& operation) {
 
 } // namespace
 
-bool is_of_collection(const Change& change) {
+bool is_of_collection(const StoreChange& change) {
     return std::holds_alternative<change::CreateCollection>(change) ||
            std::holds_alternative<change::RemoveCollection>(change);
 }
@@ -132,7 +132,7 @@ Transaction& Transaction::remove_collection(CollectionId collection) {
     return add(collection, {}, change::RemoveCollection{});
 }
 
-Transaction& Transaction::add(CollectionId collection, ObjectId object, Change change) {
+Transaction& Transaction::add(CollectionId collection, ObjectId object, StoreChange change) {
     operations.push_back({collection, std::move(object), std::move(change)});
     return *this;
 }

@@ -107,8 +107,8 @@ void put_all(Io& io, V& value) { // V is const when it is written
 
 /// The change of a number, with its fields still empty.
 template <size_t... I>
-Change change_of(size_t number, std::index_sequence<I...>) {
-    Change change;
+StoreChange change_of(size_t number, std::index_sequence<I...>) {
+    StoreChange change;
     ((number == I ? void(change.emplace<I>()) : void()), ...);
     return change;
 }
@@ -120,7 +120,7 @@ void put_collection(Io& io, V& collection) {
 }
 
 void read_operation(Reader& reader, Operation& operation) {
-    constexpr size_t kinds = std::variant_size_v<Change>;
+    constexpr size_t kinds = std::variant_size_v<StoreChange>;
     uint8_t kind = 0;
     reader.io.number(kind);
     if (kind >= kinds) return reader.io.fail(fmt::format("an operation of kind {}", kind));

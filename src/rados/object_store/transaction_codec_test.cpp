@@ -30,7 +30,7 @@ TEST(TransactionCodec, reads_back_what_it_wrote) {
         ASSERT_TRUE(again) << again.error().to_string();
         ASSERT_EQ(*again, transaction);
     }
-    EXPECT_EQ(kinds.size(), std::variant_size_v<Change>);
+    EXPECT_EQ(kinds.size(), std::variant_size_v<StoreChange>);
 }
 
 /// An older and a newer OSD exchange these bytes: they may not change without a new version.
@@ -88,7 +88,7 @@ TEST(TransactionCodec, refuses_every_cut_and_anything_behind_the_end) {
 TEST(TransactionCodec, refuses_what_it_does_not_know) {
     std::string bytes = encode_transaction(Transaction().create_collection(pg));
     std::string kind = bytes;
-    kind[10] = static_cast<char>(std::variant_size_v<Change>);
+    kind[10] = static_cast<char>(std::variant_size_v<StoreChange>);
     EXPECT_THAT(decode_transaction(kind).error().to_string(), HasSubstr("an operation of kind 15"));
     std::string newer = bytes;
     newer[1] = 2;

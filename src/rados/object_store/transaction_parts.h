@@ -13,7 +13,7 @@ inline std::string_view view_of(const SharedBytes& bytes) {
 }
 
 /// Whether it makes or removes a collection.
-bool is_of_collection(const Change& change);
+bool is_of_collection(const StoreChange& change);
 
 /// A name for a message: what is no plain ASCII is escaped, what is long is cut.
 std::string printable(std::string_view bytes);

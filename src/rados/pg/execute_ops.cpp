@@ -59,7 +59,9 @@ private:
         run_.damaged = !planted(PlantedBug::ignore_checksums);
     }
 
-    void add(Change change) { run_.change.add(place_.collection, place_.id, std::move(change)); }
+    void add(StoreChange change) {
+        run_.change.add(place_.collection, place_.id, std::move(change));
+    }
 
     /// The errno of a failed read; damage ends the run.
     int32_t failed(const Error& error, int32_t not_found) {

@@ -1,5 +1,7 @@
 #include "plan_test_support.h"
 
+#include "cloudlet/rados/transaction.h" // with plan.h: no name is in both
+
 namespace cloudlet::rados {
 namespace {
 

@@ -118,7 +118,7 @@ struct Replace { // the object becomes this, whatever it was; recovery writes so
 } // namespace change
 
 /// The order of the alternatives is their number in the encoded form.
-using Change =
+using StoreChange =
     std::variant<change::CreateCollection, change::RemoveCollection, change::Touch, change::Write,
                  change::Zero, change::Truncate, change::Remove, change::SetXattrs,
                  change::RemoveXattr, change::SetOmap, change::RemoveOmapKeys,
@@ -127,7 +127,7 @@ using Change =
 struct Operation {
     CollectionId collection;
     ObjectId object; // empty for the two that change collections
-    Change change;
+    StoreChange change;
     bool operator==(const Operation&) const = default;
 };
 
@@ -136,7 +136,7 @@ struct Transaction {
 
     Transaction& create_collection(CollectionId collection);
     Transaction& remove_collection(CollectionId collection);
-    Transaction& add(CollectionId collection, ObjectId object, Change change);
+    Transaction& add(CollectionId collection, ObjectId object, StoreChange change);
     Transaction& write(CollectionId collection, ObjectId object, uint64_t offset, std::string data);
 
     bool operator==(const Transaction&) const = default;
