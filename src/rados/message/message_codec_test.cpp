@@ -199,6 +199,29 @@ TEST(MessageCodec, numbers_out_of_their_range_are_refused) {
     EXPECT_THAT(refusal(bytes), HasSubstr("unknown flags"));
 }
 
+TEST(MessageCodec, an_object_that_no_store_takes_is_refused) {
+    auto decoded = [](change::Replace content) {
+        message::Push push{.object = {.name = "o"}};
+        push.content = std::make_shared<const change::Replace>(std::move(content));
+        return decode_message(encode_message({1, push}));
+    };
+    const std::string value(StoreLimits::xattr_bytes, 'x');
+    EXPECT_TRUE(decoded({.data = {}, .xattrs = {{"a", value}}, .omap = {}}));
+    for (const change::Replace& content :
+         {change::Replace{.data = {}, .xattrs = {{"a", value + "x"}}, .omap = {}},
+          change::Replace{.data = {},
+          .xattrs = {},
+          .omap = {{std::string(StoreLimits::name_bytes + 1, 'k'), ""}}},
+          change::Replace{.data = share(std::string(StoreLimits::object_bytes + 1, 'x')),
+          .xattrs = {},
+          .omap = {}}}) {
+        auto refused = decoded(content);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, Code::invalid);
+        EXPECT_THAT(refused.error().message, HasSubstr("at most"));
+    }
+}
+
 TEST(MessageCodec, a_count_that_the_bytes_cannot_hold_allocates_nothing) {
     std::string bytes = encode_message({7, message::Reports{}});
     std::memset(bytes.data() + bytes.size() - 4, 0xff, 4);

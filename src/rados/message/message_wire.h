@@ -96,6 +96,7 @@ inline void transfer(WireReader& io, std::shared_ptr<const change::Replace>& val
     optional(io, value, [&] {
         auto content = std::make_shared<change::Replace>();
         all(io, content->data, content->xattrs, content->omap);
+        if (auto fits = check_content(*content); !fits) return io.fail(fits.error().message);
         value = std::move(content);
     });
 }
@@ -265,7 +266,7 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::Activated> V>
 void transfer(Io& io, V& value) {
-    transfer(io, value.pg);
+    all(io, value.pg, value.refused);
 }
 
 template <typename Io, Is<message::Learn> V>

@@ -163,7 +163,7 @@ private:
     }
     void fill(message::FullRecord& m) { m = {pg_.info(), log(), pg_.missing()}; }
     void fill(message::Activate& m) { m = {pg_.info(), log(), pg_.past(), pg_.flag(), pg_.flag()}; }
-    void fill(message::Activated& m) { m = {pg_.pg()}; }
+    void fill(message::Activated& m) { m = {pg_.pg(), pg_.flag()}; }
     void fill(message::Learn& m) { m = {pg_.pg(), pg_.history()}; }
     void fill(message::Drop& m) { m = {pg_.pg()}; }
     void fill(message::Replicate& m) {

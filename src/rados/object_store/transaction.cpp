@@ -49,6 +49,20 @@ Result<void> check_extent(uint64_t offset, uint64_t length) {
                                              length, offset, limit));
 }
 
+Result<void> check_replace(Sum& sum, const change::Replace& replace) {
+    sum.bytes += view_of(replace.data).size();
+    TRY(check_extent(0, view_of(replace.data).size()));
+    TRY(check_attributes(sum, "an xattr", replace.xattrs, StoreLimits::xattr_bytes));
+    return check_attributes(sum, "an omap entry", replace.omap, StoreLimits::omap_value_bytes);
+}
+
+Result<void> check_sum(const Sum& sum) {
+    TRY(check_size("a transaction", sum.bytes, StoreLimits::transaction_bytes));
+    if (sum.entries <= StoreLimits::entries) return {};
+    return fail(Code::too_large,
+                fmt::format("a transaction of more than {} names and keys", StoreLimits::entries));
+}
+
 Result<void> check_change(Sum& sum, const StoreChange& change) {
     using namespace change;
     constexpr size_t xattr = StoreLimits::xattr_bytes, omap = StoreLimits::omap_value_bytes;
@@ -76,12 +90,7 @@ Result<void> check_change(Sum& sum, const StoreChange& change) {
                 return check_key(sum, "an omap key", remove.until);
             },
             [&](const Clone& clone) { return check_object(sum, clone.to); },
-            [&](const Replace& replace) -> Result<void> {
-                sum.bytes += view_of(replace.data).size();
-                TRY(check_extent(0, view_of(replace.data).size()));
-                TRY(check_attributes(sum, "an xattr", replace.xattrs, xattr));
-                return check_attributes(sum, "an omap entry", replace.omap, omap);
-            },
+            [&](const Replace& replace) { return check_replace(sum, replace); },
             [](const auto&) -> Result<void> { return {}; }, // nothing that could be too large
         },
         change);
@@ -94,11 +103,7 @@ Result<void> check_operation(Sum& sum, const Operation& operation) {
         return fail(Code::invalid, "a change of a collection that names an object");
     }
     TRY(check_change(sum, operation.change));
-    TRY(check_size("a transaction", sum.bytes, StoreLimits::transaction_bytes));
-    if (sum.entries > StoreLimits::entries)
-        return fail(Code::too_large, fmt::format("a transaction of more than {} names and keys",
-                                                 StoreLimits::entries));
-    return {};
+    return check_sum(sum);
 }
 
 } // namespace
@@ -153,6 +158,12 @@ Result<void> check_transaction(const Transaction& transaction) {
         if (!checked) return with_context(std::move(checked), fmt::format("operation {}", i));
     }
     return {};
+}
+
+Result<void> check_content(const change::Replace& content) {
+    Sum sum;
+    TRY(check_replace(sum, content));
+    return check_sum(sum);
 }
 
 std::string printable(std::string_view bytes) {

@@ -60,10 +60,25 @@ void OsdCore::load() {
 void OsdCore::load_pg(PgId id) {
     auto pg = std::make_unique<PlacementGroup>(*this, id);
     auto loaded = pg->copy().load();
-    if (!loaded) return stop(loaded.error());
+    if (!loaded) {
+        set_aside_[id] = loaded.error().to_string();
+        if (world_.listening())
+            world_.tell(fmt::format("{}: set aside: {}", id.to_string(), set_aside_[id]));
+        return;
+    }
     const bool being_removed = pg->copy().being_removed;
     pgs_.emplace(id, std::move(pg));
     if (being_removed) remove_now(id);
+}
+
+/// What is said of a PG that is not here. Of one that is set aside it must not be said that there
+/// is nothing: there was something, and whoever knows what must be waited for.
+PgInfo OsdCore::info_of_none(PgId id) const {
+    PgInfo info{.pg = id, .disk = disk_};
+    if (!set_aside_.contains(id)) return info;
+    info.damaged = true;
+    info.last_backfill = {BackfillCursor::Place::begin, {}};
+    return info;
 }
 
 void OsdCore::submit_own(Transaction transaction) {
@@ -141,7 +156,7 @@ PlacementGroup* OsdCore::find(PgId id) {
 PlacementGroup* OsdCore::create(PgId id, const PgHistory& history,
                                 const std::vector<PastInterval>& past) {
     auto made = std::make_unique<PlacementGroup>(*this, id);
-    made->copy().record.info.disk = disk_;
+    made->copy().record.info = info_of_none(id);
     auto done = made->create(*map(), history, past);
     if (!done) {
         stop(done.error());
@@ -149,6 +164,7 @@ PlacementGroup* OsdCore::create(PgId id, const PgHistory& history,
     }
     PlacementGroup* pg = made.get();
     pgs_.emplace(id, std::move(made));
+    set_aside_.erase(id);
     peers_changed_ = true;
     pg->settle();
     deliver_waiting_ops(*pg);

@@ -40,6 +40,7 @@ public:
     bool stopped() const { return stopped_; }
     Epoch epoch() const { return maps_.epoch(); }
     const std::map<PgId, std::unique_ptr<PlacementGroup>>& pgs() const { return pgs_; }
+    const std::map<PgId, std::string>& set_aside() const { return set_aside_; }
     bool booted() const { return booted_; }
 
     // PgHost
@@ -90,6 +91,7 @@ private:
     // osd_core
     void load();
     void load_pg(PgId pg);
+    PgInfo info_of_none(PgId pg) const;
     void submit_own(Transaction transaction);
     void finish_event();
     void remove_now(PgId pg);
@@ -149,6 +151,7 @@ private:
 
     std::map<PgId, std::unique_ptr<PlacementGroup>> pgs_;
     std::set<PgId> to_remove_;
+    std::map<PgId, std::string> set_aside_;            // their records cannot be read, and why
     std::map<PgId, std::vector<Waiting>> waiting_ops_; // for a PG that is not here yet
     std::deque<Waiting> waiting_for_map_;
     Throttle throttle_;

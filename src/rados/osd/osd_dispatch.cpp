@@ -45,7 +45,7 @@ void OsdCore::to_pg(int32_t from, PgId id, const Message& message) {
 void OsdCore::without_pg(int32_t from, PgId id, const Message& message) {
     const MessageBody& body = message.body;
     if (auto* query = std::get_if<message::Query>(&body)) {
-        PgInfo info{.pg = id, .disk = disk_};
+        PgInfo info = info_of_none(id);
         if (!query->record) return send(from, message::Notify{.info = std::move(info)});
         return send(from,
                     message::FullRecord{std::move(info), std::make_shared<const PgLog>(), {}});

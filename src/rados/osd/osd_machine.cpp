@@ -1,5 +1,7 @@
 #include "cloudlet/rados/osd_machine.h"
 
+#include <fmt/format.h>
+
 #include "osd/osd_core.h"
 
 namespace cloudlet::rados {
@@ -25,6 +27,9 @@ bool OsdMachine::is_up() const { return core_->booted(); }
 std::vector<std::string> OsdMachine::describe() const {
     std::vector<std::string> lines;
     for (const auto& [id, pg] : core_->pgs()) lines.push_back(pg->describe());
+    for (const auto& [id, why] : core_->set_aside())
+        lines.push_back(
+            fmt::format("{} set aside, to be filled by others: {}", id.to_string(), why));
     return lines;
 }
 

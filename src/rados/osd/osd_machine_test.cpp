@@ -365,6 +365,96 @@ TEST_F(Osd, keeps_its_pgs_through_a_restart) {
         << "from where its PGs are";
 }
 
+/// Restarts with a record of PG 1.0 that nobody can read.
+struct OsdWithDamagedRecord : Osd {
+    OsdWithDamagedRecord() {
+        start_and_boot();
+        create_pg();
+        store.sync();
+        Random random(1);
+        store.crash(random);
+        check(store.damage({{}, {0, "pg 1.0"}, ObjectPart::omap}, random).has_value(),
+              "there is a record to damage");
+        start();
+        get_maps();
+        mark_up(boots().at(0));
+        world.sent.clear();
+    }
+    PastInterval past_of(std::vector<int32_t> acting) {
+        PastInterval interval{.first = machine->epoch() - 1,
+                              .last = machine->epoch() - 1,
+                              .up = {acting, acting[0]},
+                              .acting = {acting, acting[0]},
+                              .maybe_went_rw = true};
+        for (int32_t one : acting) interval.disks[one] = one == 0 ? Uuid{{7}} : Uuid{};
+        return interval;
+    }
+    void told_by_3(std::vector<PastInterval> past) {
+        PgInfo info{.pg = pg, .history = {.epoch_created = 1}};
+        info.history.same_interval_since = machine->epoch();
+        hear(osd(3), message::Notify{.info = info, .past = std::move(past)});
+    }
+};
+
+TEST_F(OsdWithDamagedRecord, serves_its_other_pgs_and_says_what_is_wrong) {
+    EXPECT_FALSE(machine->stopped());
+    EXPECT_TRUE(machine->is_up());
+    ASSERT_THAT(machine->describe(), SizeIs(1));
+    EXPECT_NE(machine->describe()[0].find("1.0 set aside"), std::string::npos);
+    hear(osd(3), message::Query{pg});
+    const auto answers = world.take<message::Notify>(osd(3));
+    ASSERT_THAT(answers, SizeIs(1));
+    EXPECT_TRUE(answers[0].info.damaged) << "not that it has nothing";
+    EXPECT_FALSE(answers[0].info.complete());
+}
+
+TEST_F(OsdWithDamagedRecord, does_not_serve_when_it_alone_may_know_of_writes) {
+    told_by_3({past_of({0})});
+    for (int32_t other : {1, 2}) hear(osd(other), message::Notify{.info = {.pg = pg}, .past = {}});
+    ASSERT_THAT(machine->reports(), SizeIs(1));
+    EXPECT_TRUE(machine->reports()[0].state.has(PgFlag::down));
+    store.sync();
+    Random random(1);
+    store.crash(random);
+    start();
+    get_maps();
+    mark_up(boots().at(0));
+    ASSERT_THAT(machine->reports(), SizeIs(1));
+    EXPECT_TRUE(machine->reports()[0].state.has(PgFlag::down)) << "still, after another restart";
+}
+
+TEST_F(OsdWithDamagedRecord, lets_others_serve_who_know_all) {
+    told_by_3({past_of({0, 1})});
+    PgInfo whole{.pg = pg, .last_epoch_started = 5, .last_interval_started = 5};
+    whole.last_update = {5, 1};
+    whole.history = {.epoch_created = 1, .last_epoch_started = 5, .last_interval_started = 5};
+    for (int32_t other : {1, 2}) hear(osd(other), message::Notify{.info = whole, .past = {}});
+    const auto wanted = [&] {
+        std::vector<message::WantTemp> all;
+        for (int32_t monitor = 0; monitor < 3; ++monitor)
+            for (auto& want : world.take<message::WantTemp>(mon(monitor))) all.push_back(want);
+        return all;
+    }();
+    ASSERT_FALSE(wanted.empty());
+    EXPECT_EQ(wanted[0].wanted.at(pg), (std::vector<int32_t>{1, 2, 3})) << "all but this one";
+}
+
+TEST_F(OsdWithDamagedRecord, is_filled_from_nothing_by_a_primary_that_serves) {
+    step([](auto& s) { s.new_pg_temp[pg] = {1, 2}; });
+    step([](auto& s) { s.new_pg_upmap[pg] = {1, 0, 2}; });
+    PgInfo info{.pg = pg, .history = {.epoch_created = 1}};
+    info.history.same_interval_since = machine->epoch();
+    hear(osd(1), message::Activate{.info = info,
+                                   .log = std::make_shared<PgLog>(),
+                                   .past = {},
+                                   .backfill = true,
+                                   .from_nothing = true});
+    store.sync();
+    EXPECT_THAT(world.take<message::Activated>(osd(1)), ElementsAre(message::Activated{pg, false}));
+    hear(osd(1), message::Query{pg});
+    EXPECT_FALSE(world.take<message::Notify>(osd(1)).back().info.damaged);
+}
+
 TEST_F(Osd, goes_on_with_a_removal_that_a_crash_cut_short) {
     start_and_boot();
     create_pg();

@@ -17,7 +17,8 @@ namespace cloudlet::rados {
 
 void PlacementGroup::activate() {
     PgInfo& info = copy_.record.info;
-    info.last_epoch_started = host_.map()->epoch();
+    // Once in an interval: who has activated in it already does not do so again.
+    if (info.last_interval_started != interval()) info.last_epoch_started = host_.map()->epoch();
     info.last_interval_started = interval();
     now_.activated_at = host_.world().now();
     now_.peering->shared_log = std::make_shared<const PgLog>(copy_.record.log);
@@ -42,6 +43,12 @@ void PlacementGroup::activated(int32_t osd) {
     if (now_.stage != PgStage::activating) return;
     now_.peering->awaited.erase(osd);
     if (now_.peering->awaited.empty()) all_activated();
+}
+
+/// Happens once for a copy: it calls itself damaged then, and is not asked to follow a log again.
+void PlacementGroup::refused_to_serve(int32_t osd) {
+    if (now_.stage == PgStage::activating && now_.peering->awaited.contains(osd))
+        cannot_follow(PgShard{osd});
 }
 
 void PlacementGroup::all_activated() {
@@ -114,10 +121,12 @@ void PlacementGroup::told_to_serve(int32_t from, const message::Activate& activa
     if (activate.from_nothing) {
         record.start_backfill(*activate.log);
         copy_.save_all(transaction);
-    } else if (!copy_.adopt(transaction, *activate.log)) {
-        record.info = before;
+    } else if (record.info.damaged || !copy_.adopt(transaction, *activate.log)) {
         if (tells()) tell("cannot follow the log that it was sent");
-        return;
+        record.info = before;
+        record.info.damaged = true; // so that no later interval asks the same of it
+        record.info.last_backfill = {BackfillCursor::Place::begin, {}};
+        return save([this, from] { host_.send(from, message::Activated{pg_, true}); });
     }
     go(PgStage::replica, PgEvent::told_to_serve);
     submit(std::move(transaction), [this, from] {

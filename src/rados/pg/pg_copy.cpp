@@ -11,6 +11,7 @@ namespace cloudlet::rados {
 namespace {
 
 constexpr std::string_view record_prefix = "pg ";
+constexpr std::string_view aside_prefix = "damaged "; // before a record that cannot be read
 constexpr size_t page = 512;
 
 template <typename T>
@@ -49,12 +50,17 @@ Epoch decode_epoch(std::string_view bytes) {
 struct RecordReader {
     PgCopy& copy;
     PgLogImage log = {};
+    bool has_info = false;
 
     Result<void> take(std::string_view key, std::string_view value) {
         switch (key.empty() ? '\0' : key[0]) {
         case 'a': log.answered.push_back(TRY(decode_answered(value))); return {};
         case 'e': copy.epoch = decode_epoch(value); return {};
-        case 'i': copy.record.info = TRY(decode_pg_info(value)); return {};
+        case 'i': {
+            copy.record.info = TRY(decode_pg_info(value));
+            has_info = true;
+            return {};
+        }
         case 'l': log.entries.push_back(TRY(decode_log_entry(value))); return {};
         case 'm': {
             auto [object, item] = TRY(decode_missing(value));
@@ -102,8 +108,14 @@ Result<void> PgCopy::load() {
         more = entries.more;
         if (more) from = entries.entries.back().first + '\0';
     }
+    if (!reader.has_info)
+        return fail(Code::invalid, "a PG's record lacks what says how far the copy has come");
     reader.log.tail = record.info.log_tail;
     record.log = TRY(make_pg_log(std::move(reader.log), record.log.limits()));
+    return count_objects();
+}
+
+Result<void> PgCopy::count_objects() {
     objects = 0;
     std::optional<ObjectId> after;
     for (bool more = true; more;) {
@@ -115,9 +127,19 @@ Result<void> PgCopy::load() {
     return {};
 }
 
-void PgCopy::create(Transaction& transaction) const {
-    transaction.create_collection(pg_);
+Result<void> PgCopy::create(Transaction& transaction) {
+    if (record.info.damaged) {
+        ObjectId aside = record_id();
+        aside.name = std::string(aside_prefix) + aside.name;
+        transaction.add({}, record_id(), change::Clone{std::move(aside)});
+    }
+    const bool there = store_.list(pg_, std::nullopt, 1).has_value();
+    if (there)
+        TRY(count_objects());
+    else
+        transaction.create_collection(pg_);
     save_all(transaction);
+    return {};
 }
 
 Result<std::vector<Transaction>> PgCopy::removal() const {

@@ -32,8 +32,10 @@ public:
     static Result<std::vector<PgId>> find_all(const ObjectStore& store);
     /// Reads the record. Error: Code::io or invalid when it is damaged: the copy is not to be used.
     Result<void> load();
-    /// Adds to `transaction` what makes a new, empty copy.
-    void create(Transaction& transaction) const;
+    /// Adds to `transaction` what makes a new, empty copy. One whose info says that it is damaged
+    /// takes the place of a record that cannot be read: that is kept beside it, and the objects
+    /// stay.
+    Result<void> create(Transaction& transaction);
     /// The transactions that remove objects and record, in this order; the first one marks the copy
     /// as one that is being removed, so that a crash in between leaves nothing half.
     Result<std::vector<Transaction>> removal() const;
@@ -72,6 +74,7 @@ public:
     bool being_removed = false;
 
 private:
+    Result<void> count_objects();
     void remove_object(Transaction& transaction, const PgObject& object);
     void save_past(Attributes& entries) const;
     ObjectId record_id() const;

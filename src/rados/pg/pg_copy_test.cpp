@@ -24,7 +24,7 @@ struct Quiet final : StoreListener {
 struct Disk {
     Disk() {
         submit(Transaction().create_collection({}));
-        submit([](PgCopy& fresh, Transaction& t) { fresh.create(t); });
+        submit([](PgCopy& fresh, Transaction& t) { ASSERT_TRUE(fresh.create(t)); });
         store.sync();
     }
     void submit(const Transaction& transaction) { ASSERT_TRUE(store.submit(transaction, 1)); }
@@ -226,6 +226,30 @@ TEST(PgCopy, is_refused_when_its_record_is_damaged) {
     disk.submit([](PgCopy& copy, Transaction& t) { copy.save_all(t); });
     disk.submit(Transaction().add({}, record, change::SetOmap{{{"z", "?"}}}));
     EXPECT_EQ(PgCopy(disk.store, pg, limits).load().error().code, Code::invalid);
+}
+
+TEST(PgCopy, is_refused_when_its_record_does_not_say_how_far_it_has_come) {
+    Disk disk;
+    disk.submit(Transaction().add({}, {0, "pg " + pg.to_string()}, change::RemoveOmapKeys{{"i"}}));
+    EXPECT_EQ(PgCopy(disk.store, pg, limits).load().error().code, Code::invalid);
+}
+
+TEST(PgCopy, is_made_anew_beside_its_damaged_record_and_over_its_objects) {
+    Disk disk;
+    disk.put(object(1));
+    const ObjectId record{0, "pg " + pg.to_string()}, aside{0, "damaged " + record.name};
+    disk.submit(Transaction().add({}, record, change::SetOmap{{{"z", "?"}}}));
+    PgCopy anew(disk.store, pg, limits);
+    anew.record.info.damaged = true;
+    Transaction transaction;
+    ASSERT_TRUE(anew.create(transaction));
+    disk.submit(transaction);
+    EXPECT_EQ(disk.store.omap_values({}, aside, {"z"}).value().size(), 1u);
+    EXPECT_EQ(anew.objects, 1u);
+    const PgCopy loaded = disk.loaded();
+    EXPECT_TRUE(loaded.record.info.damaged) << "as long as it was not filled";
+    EXPECT_EQ(loaded.objects, 1u);
+    EXPECT_EQ(PgCopy::find_all(disk.store).value(), std::vector<PgId>{pg});
 }
 
 TEST(PgCopy, lists_its_objects_behind_one_cursor_up_to_another) {

@@ -16,11 +16,7 @@ void PlacementGroup::start_peering() {
 }
 
 void PlacementGroup::update_prior() {
-    const OsdMap& map = host_.map()->map();
-    PriorSet prior = copy_.past.prior_set(view_, map, copy_.record.info.history.last_epoch_started);
-    if (planted(PlantedBug::ignore_past_intervals)) prior.down = false;
-    bool changed = prior.ask != now_.peering->prior.ask || prior.down != now_.peering->prior.down;
-    now_.peering->prior = std::move(prior);
+    bool changed = false;
     for (auto at = now_.peering->asked.begin(); at != now_.peering->asked.end();) {
         if (at->second == up_since(at->first)) {
             ++at;
@@ -31,11 +27,26 @@ void PlacementGroup::update_prior() {
         at = now_.peering->asked.erase(at);
         changed = true;
     }
+    PriorSet prior = copy_.past.prior_set(
+        view_, host_.map()->map(), copy_.record.info.history.last_epoch_started, 1, damaged());
+    if (planted(PlantedBug::ignore_past_intervals)) prior.down = false;
+    changed =
+        changed || prior.ask != now_.peering->prior.ask || prior.down != now_.peering->prior.down;
+    now_.peering->prior = std::move(prior);
     const bool asks = now_.stage == PgStage::get_info || now_.stage == PgStage::down ||
                       now_.stage == PgStage::incomplete;
     if (asks ? now_.stage == PgStage::down && !now_.peering->prior.down : changed)
         go(PgStage::get_info, PgEvent::prior_set_changed);
     ask_infos();
+}
+
+/// Those whose records could not be read, as far as they were heard.
+std::set<int32_t> PlacementGroup::damaged() const {
+    std::set<int32_t> osds;
+    for (const auto& [shard, info] : *now_.infos)
+        if (info.damaged) osds.insert(shard.osd);
+    if (copy_.record.info.damaged) osds.insert(host_.number());
+    return osds;
 }
 
 void PlacementGroup::ask_infos() {
@@ -165,6 +176,8 @@ void PlacementGroup::take_record(int32_t from, const message::FullRecord& record
     auto missing = missing_of_peer({record.info, *record.log, record.missing}, copy_.record.log);
     if (missing) {
         peer->second.missing = std::move(*missing);
+        // It may have begun anew since it told its info.
+        peer->second.last_backfill = record.info.last_backfill;
         if (planted(PlantedBug::lose_missing_entry) && !peer->second.missing.empty()) {
             const PgObject lost = peer->second.missing.items().begin()->first;
             peer->second.missing.erase(lost);

@@ -239,6 +239,40 @@ TEST(Peering, asks_again_for_the_log_when_a_copys_does_not_meet_it) {
     EXPECT_EQ(host.temps.size(), 1u) << "osd.2 meets osd.1's log, we do not";
 }
 
+TEST(Peering, begins_anew_without_a_copy_that_cannot_follow_the_log_it_was_sent) {
+    TestHost host;
+    host.create();
+    for (int32_t osd : {1, 2}) give(host, osd, log_of(3));
+    host.peers[2].refuses = true;
+    host.settle_all();
+    host.record_up_thru();
+    host.settle_all();
+    EXPECT_EQ(host.temps, std::vector<Osds>({{0, 1}})) << "osd.2 has to be filled first";
+    host.step([&](auto& s) { s.new_pg_temp[host.id] = {0, 1}; });
+    host.serve();
+    EXPECT_EQ(stage(host), PgStage::active);
+}
+
+TEST(Peering, keeps_the_epoch_of_an_activation_that_somebody_refused) {
+    TestHost host;
+    host.step([&](auto& s) { s.new_pg_temp[host.id] = {0, 1}; });
+    host.create();
+    for (int32_t osd : {1, 2}) give(host, osd, log_of(3));
+    host.peers[2].record.info.last_backfill = {BackfillCursor::Place::at, PgObject{.name = "o1"}};
+    host.settle_all();
+    host.record_up_thru();
+    host.answer(1);
+    const Epoch started = host.pg->copy().record.info.last_epoch_started;
+    host.step([](auto&) {});
+    host.peers[2].refuses = true;
+    host.answer(2);
+    const auto again = host.take<message::Activate>(1);
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_EQ(again[0].info.last_epoch_started, started)
+        << "osd.1 has activated in it, and does not do so again";
+    EXPECT_TRUE(host.take<message::Activate>(2).at(0).from_nothing);
+}
+
 TEST(Peering, serves_only_when_no_former_primary_can_be_reading) {
     TestHost host;
     host.flip_up(3);

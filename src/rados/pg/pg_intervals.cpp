@@ -147,22 +147,24 @@ namespace {
 
 enum class Member { present, lost, awaited };
 
-Member state_of(const PastInterval& interval, int32_t osd, const OsdMap& map) {
+Member state_of(const PastInterval& interval, int32_t osd, const OsdMap& map,
+                const std::set<int32_t>& damaged) {
     if (!map.exists(osd)) return Member::lost;
     auto at = static_cast<size_t>(osd);
     auto disk = interval.disks.find(osd);
     bool same = disk != interval.disks.end() && disk->second == map.osd_uuid[at];
-    if (map.is_up(osd) && same) return Member::present;
+    if (map.is_up(osd) && same && !damaged.contains(osd)) return Member::present;
     return map.osd_info[at].lost_at > interval.last ? Member::lost : Member::awaited;
 }
 
 /// One past interval's part in the prior set.
-void weigh(const PastInterval& interval, const OsdMap& map, size_t least, PriorSet& prior) {
+void weigh(const PastInterval& interval, const OsdMap& map, size_t least,
+           const std::set<int32_t>& damaged, PriorSet& prior) {
     std::set<int32_t> present, awaited;
     for (size_t i = 0; i < interval.acting.osds.size(); ++i) {
         int32_t osd = interval.acting.osds[i];
         if (!is_member(osd)) continue;
-        Member state = state_of(interval, osd, map);
+        Member state = state_of(interval, osd, map, damaged);
         if (state == Member::present) {
             present.insert(osd);
             prior.ask.insert(shard_at(interval.acting, i, interval.erasure));
@@ -179,13 +181,13 @@ void weigh(const PastInterval& interval, const OsdMap& map, size_t least, PriorS
 } // namespace
 
 PriorSet PastIntervals::prior_set(const PgView& now, const OsdMap& map, Epoch last_epoch_started,
-                                  size_t least) const {
+                                  size_t least, const std::set<int32_t>& damaged) const {
     PriorSet prior;
     for (const OsdSet* set : {&now.up, &now.acting})
         for (size_t i = 0; i < set->osds.size(); ++i)
             if (map.is_up(set->osds[i])) prior.ask.insert(now.at(*set, i));
     for (const PastInterval& interval : intervals_)
-        if (interval.last >= last_epoch_started) weigh(interval, map, least, prior);
+        if (interval.last >= last_epoch_started) weigh(interval, map, least, damaged, prior);
     return prior;
 }
 

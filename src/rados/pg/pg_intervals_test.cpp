@@ -179,6 +179,18 @@ TEST(PgPriorSet, ThePositionsOfAnErasureCodedPoolAreAskedEach) {
     EXPECT_EQ(prior.ask, (std::set<PgShard>{{0, 0}, {0, 1}, {2, 0}, {2, 2}}));
 }
 
+TEST(PgPriorSet, AMemberThatLostWhatItKnewIsWaitedForLikeOneThatIsDown) {
+    OsdMap map = cluster();
+    const PgView now = view(map, {0, 4, 5});
+    EXPECT_FALSE(past().prior_set(now, map, 10, 1, {0}).down) << "others know";
+    for (int32_t osd : {1, 2}) take_down(map, osd);
+    EXPECT_FALSE(past().prior_set(now, map, 10).down);
+    const PriorSet prior = past().prior_set(now, map, 10, 1, {0});
+    EXPECT_TRUE(prior.down);
+    EXPECT_EQ(prior.blocked_by.size(), 3u);
+    EXPECT_TRUE(prior.ask.contains(PgShard{0})) << "it is a member now, too";
+}
+
 TEST(PgPriorSet, AnIntervalOfWhichNobodyIsLeftKeepsThePgDown) {
     OsdMap map = cluster();
     for (int32_t osd : {0, 1, 2}) take_down(map, osd);

@@ -105,6 +105,7 @@ void PgRecord::start_backfill(const PgLog& authority) {
     log.follow(authority);
     missing = {};
     info.last_backfill = {BackfillCursor::Place::begin, {}};
+    info.damaged = false;
     refresh_info();
 }
 

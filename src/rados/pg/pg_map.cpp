@@ -32,7 +32,7 @@ Result<void> PlacementGroup::create(const MapEpoch& map, const PgHistory& histor
     copy_.record.info.history = history;
     for (const PastInterval& interval : past) copy_.past.add(interval);
     Transaction transaction;
-    copy_.create(transaction);
+    TRY(copy_.create(transaction));
     return host_.submit(pg_, std::move(transaction), {});
 }
 

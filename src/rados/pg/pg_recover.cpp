@@ -23,6 +23,7 @@ void PlacementGroup::consider() {
     for (;;) {
         const PgStage stage = now_.stage;
         const PgWork work = now_.work;
+        recover_awaited();
         choose_work();
         if (now_.work == work && now_.stage == stage) break;
     }
@@ -365,7 +366,9 @@ void PlacementGroup::forget_lost_sources() {
 /// A disk is full: what it lacks has to wait.
 void PlacementGroup::recover_later(const PgObject& object) {
     repair().recoveries.erase(object);
-    repair().retry_at = host_.world().now() + host_.options().retry_too_full;
+    const MonotonicTime now = host_.world().now();
+    if (repair().retry_at > now) return; // one object after the other must not put it off
+    repair().retry_at = now + host_.options().retry_too_full;
     host_.call_at(pg_, repair().retry_at);
 }
 

@@ -117,6 +117,71 @@ TEST_F(Whole, holds_recovery_while_the_flag_says_so) {
     EXPECT_EQ(host.state(), "active+clean");
 }
 
+/// osd.2 cannot make the write of "b", nor what follows; it says so, and is sent the object.
+struct Lacking : Whole {
+    void write_what_2_lacks() {
+        host.write(1, "b", "new");
+        host.write(2, "a", "behind");
+        host.sync();
+        host.answer(1);
+        const auto sent = host.take<message::Replicate>(2);
+        ASSERT_EQ(sent.size(), 2u);
+        lacked = sent[0].entry.version;
+        behind = sent[1].entry.version;
+        pg.receive(2, message::Replicated{host.id, lacked, true});
+    }
+    void pushed(int32_t result) {
+        ASSERT_EQ(host.take<message::Push>(2).size(), 1u);
+        pg.receive(2, message::Pushed{host.id, object("b"), lacked, result});
+    }
+    void safe_at_2() {
+        for (LogVersion version : {lacked, behind})
+            pg.receive(2, message::Replicated{host.id, version});
+    }
+    LogVersion lacked, behind;
+};
+
+TEST_F(Lacking, is_sent_an_object_that_a_write_waits_for_whatever_the_flags_say) {
+    host.set_flags(map_norecover);
+    write_what_2_lacks();
+    pushed(-ENOSPC);
+    EXPECT_TRUE(host.take<message::Push>(2).empty()) << "a full disk is given time";
+    host.pass(seconds(30));
+    pushed(0);
+    EXPECT_EQ(host.told(), Told{});
+    safe_at_2();
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:0"}));
+}
+
+TEST_F(Lacking, is_sent_it_again_when_another_copy_was_being_sent_it) {
+    host.set_flags(map_norecover);
+    host.write(1, "b", "new");
+    host.sync();
+    lacked = host.take<message::Replicate>(2).at(0).entry.version;
+    host.take<message::Replicate>(1);
+    pg.receive(1, message::Replicated{host.id, lacked, true});
+    pg.receive(2, message::Replicated{host.id, lacked, true});
+    ASSERT_EQ(host.take<message::Push>(1).size(), 1u);
+    EXPECT_TRUE(host.take<message::Push>(2).empty());
+    pg.receive(1, message::Pushed{host.id, object("b"), lacked});
+    EXPECT_EQ(host.take<message::Push>(2).size(), 1u);
+}
+
+TEST_F(Lacking, waits_no_longer_because_others_wait_for_its_disk) {
+    host.set_flags(map_norecover);
+    write_what_2_lacks();
+    pushed(-ENOSPC);
+    host.pass(seconds(20));
+    damage("c");
+    give(1, "c", "c");
+    host.read(3, "c");
+    host.disk.set_capacity(0);
+    host.answer(1);
+    host.disk.set_capacity(uint64_t{1} << 30);
+    host.pass(seconds(10));
+    EXPECT_EQ(host.take<message::Push>(2).size(), 1u);
+}
+
 TEST_F(Whole, repairs_a_damaged_object_before_it_answers_a_read) {
     give(1, "b", "b");
     damage("b");

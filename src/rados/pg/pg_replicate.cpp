@@ -11,6 +11,16 @@
 
 namespace cloudlet::rados {
 
+namespace {
+
+/// What a client is told when its change cannot be submitted.
+int32_t errno_of(Code code) {
+    if (code == Code::exhausted) return -ENOSPC;
+    return code == Code::too_large ? -E2BIG : -EINVAL;
+}
+
+} // namespace
+
 bool PlacementGroup::carry_out_change(const PgRequest& request) {
     const message::ClientOp& op = request.op();
     const ObjectInfo next = next_info(op);
@@ -61,8 +71,7 @@ bool PlacementGroup::submit_change(const PgRequest& request, const ObjectInfo& n
             own_copy_damaged(op.object);
             return false;
         }
-        if (changed)
-            return refuse(request, done.error().code == Code::exhausted ? -ENOSPC : -EINVAL);
+        if (changed) return refuse(request, errno_of(done.error().code));
         host_.call_at(pg_, host_.world().now() + host_.options().retry_too_full);
         return false; // not even the refusal fits
     }
@@ -207,6 +216,18 @@ void PlacementGroup::change_lacks_object(int32_t osd, LogVersion version) {
     peer->second.missing.set(object, {newest->version, {}});
     recover(object);
     consider();
+}
+
+/// Writes that a copy cannot make before it has their objects hold back all answers behind them. So
+/// these objects come whatever flags and slots say; only a full disk is given time.
+void PlacementGroup::recover_awaited() {
+    if (now_.writes.empty() || !objects_missing() || repair().retry_at > host_.world().now())
+        return;
+    std::set<PgObject> awaited;
+    for (const PgWrite& write : now_.writes)
+        for (int32_t osd : write.waits_for)
+            if (osd != host_.number() && lacks(osd, write.object)) awaited.insert(write.object);
+    for (const PgObject& object : awaited) recover(object);
 }
 
 void PlacementGroup::answer_writes() {

@@ -22,7 +22,8 @@ void PlacementGroup::receive(int32_t from, const MessageBody& body) {
     }
     if (auto* m = std::get_if<FullRecord>(&body)) return take_full_record(from, *m);
     if (auto* m = std::get_if<Activate>(&body)) return told_to_serve(from, *m);
-    if (std::get_if<Activated>(&body)) return activated(from);
+    if (auto* m = std::get_if<Activated>(&body))
+        return m->refused ? refused_to_serve(from) : activated(from);
     if (auto* m = std::get_if<Learn>(&body)) {
         if (from == view_.acting.primary) learn(*m);
         return;

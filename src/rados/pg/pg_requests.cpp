@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "cloudlet/rados/planted_bug.h"
+#include "pg/object_id.h"
 #include "pg/placement_group.h"
 
 namespace cloudlet::rados {
@@ -17,6 +18,10 @@ constexpr double failsafe_full_ratio = 0.97; // osd_failsafe_full_ratio
 
 void PlacementGroup::client_op(PgRequest request) {
     const PgObject& object = request.op().object;
+    // Whatever else is so: no copy could even note down that it was refused.
+    if (to_object_id(object).name.size() > most_name_bytes)
+        return host_.reply(request.client,
+                           {.request = request.op().request, .result = -ENAMETOOLONG});
     if (!now_.queues->contains(object) && try_request(request)) return;
     now_.queues.edit()[object].push_back(std::move(request));
 }

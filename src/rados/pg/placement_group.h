@@ -210,6 +210,7 @@ private:
     // pg_gather
     void start_peering();
     void update_prior();
+    std::set<int32_t> damaged() const;
     void ask_infos();
     void heard_info(int32_t from, const message::Notify& notify);
     void choose();
@@ -226,6 +227,7 @@ private:
     void activate();
     void send_activate(int32_t osd);
     void activated(int32_t osd);
+    void refused_to_serve(int32_t osd);
     void all_activated();
     MonotonicTime readers_until() const;
     void check_readers();
@@ -255,6 +257,7 @@ private:
     void take_change(int32_t from, const message::Replicate& replicate);
     void change_is_safe(int32_t osd, LogVersion version);
     void change_lacks_object(int32_t osd, LogVersion version);
+    void recover_awaited();
     void answer_writes();
     void own_copy_damaged(const PgObject& object);
 

@@ -182,6 +182,21 @@ TEST_F(Primary, refuses_writes_when_its_own_disk_is_nearly_full) {
     EXPECT_EQ(host.told(), (Told{"1:0", "2:-28", "3:0"}));
 }
 
+TEST_F(Primary, refuses_what_no_copy_could_take) {
+    host.write(1, std::string(2100, 'n'));
+    EXPECT_EQ(host.told(), Told{fmt::format("1:{}", -ENAMETOOLONG)});
+    EXPECT_TRUE(pg.copy().record.log.entries().empty());
+    host.ask(2, "o", {op::WriteFull{share("x")}, op::RemoveXattr{std::string(5000, 'x')}});
+    Attributes large;
+    for (int i = 0; i < 200; ++i)
+        large[fmt::format("key{}", i)] = std::string(StoreLimits::omap_value_bytes, 'v');
+    host.ask(3, "p", {op::SetOmap{large}});
+    host.write(4, std::string(2000, 'n'));
+    host.settle_all();
+    EXPECT_EQ(host.told(), (Told{fmt::format("2:{}", -E2BIG), fmt::format("3:{}", -E2BIG), "4:0"}));
+    EXPECT_FALSE(host.has("o"));
+}
+
 TEST_F(Primary, is_paused_by_the_flags) {
     host.write(1, "o");
     host.settle_all();
@@ -290,6 +305,7 @@ struct Replica : testing::Test {
         return counters;
     }
     using Counters = std::vector<uint64_t>;
+    using Activateds = std::vector<message::Activated>;
 
     TestHost host{1};
     PlacementGroup& pg = *host.pg;
@@ -313,6 +329,30 @@ TEST_F(Replica, says_that_it_activated_when_that_is_on_its_disk) {
     other.sync();
     EXPECT_EQ(other.take<message::Activated>(0).size(), 1u);
     EXPECT_TRUE(other.confirmed.contains(0)) << "the primary may read from now on";
+}
+
+TEST_F(Replica, says_that_it_cannot_follow_a_log_that_does_not_meet_its_own) {
+    pg.receive(0, change(1));
+    host.step([&](auto& s) { s.new_pg_upmap[host.id] = {0, 1, 3}; });
+    host.sent.clear();
+    PgLog other;
+    other.reset({99, 7});
+    message::Activate foreign = activation();
+    foreign.log = std::make_shared<PgLog>(other);
+    const PgInfo before = pg.copy().record.info;
+    pg.receive(0, foreign);
+    host.sync();
+    const auto answers = host.take<message::Activated>(0);
+    ASSERT_EQ(answers.size(), 1u) << "the primary waits";
+    EXPECT_TRUE(answers[0].refused);
+    EXPECT_EQ(pg.copy().record.info.last_update, before.last_update);
+    EXPECT_EQ(pg.copy().record.info.history, before.history);
+    EXPECT_TRUE(pg.copy().record.info.damaged) << "so it is not asked again, nor relied on";
+    foreign.from_nothing = true;
+    pg.receive(0, foreign);
+    host.sync();
+    EXPECT_EQ(host.take<message::Activated>(0), (Activateds{{host.id, false}}));
+    EXPECT_FALSE(pg.copy().record.info.damaged);
 }
 
 TEST_F(Replica, acknowledges_a_change_when_it_is_on_its_disk) {

@@ -56,8 +56,8 @@ public:
         return {epoch(), epoch(), epoch(), epoch(), epoch(), epoch(), epoch(), epoch(), epoch()};
     }
     PgInfo info() {
-        return {pg(),    version(), version(), version(), random_.next(),
-                epoch(), epoch(),   cursor(),  history(), uuid()};
+        return {pg(),    version(), version(), version(), random_.next(), epoch(),
+                epoch(), cursor(),  history(), uuid(),    flag()};
     }
     MissingSet missing() {
         MissingSet made;

@@ -31,6 +31,7 @@ struct TestPeer {
     std::vector<std::pair<PgObject, LogVersion>> listed = {}; // by a scan
     int32_t push_result = 0;
     bool too_full = false;
+    bool refuses = false; // the log that it is told to serve by
 };
 
 class TestHost final : public PgHost, private StoreListener {
@@ -236,6 +237,11 @@ private:
                                    peer.record.missing});
         }
         if (auto* m = std::get_if<Activate>(&letter)) {
+            if (peer.refuses && !m->from_nothing) {
+                peer.record.info.damaged = true;
+                peer.record.info.last_backfill = {BackfillCursor::Place::begin, {}};
+                return back(Activated{id, true});
+            }
             if (m->from_nothing)
                 peer.record.start_backfill(*m->log);
             else

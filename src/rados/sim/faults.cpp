@@ -15,7 +15,7 @@ using std::chrono::seconds;
 namespace {
 
 /// How often each kind of fault comes, in the order of Faults::Kind.
-constexpr std::array<uint32_t, 17> odds = {5, 9, 1, 2, 2, 2, 1, 2, 2, 1, 3, 3, 1, 1, 3, 2, 2};
+constexpr std::array<uint32_t, 18> odds = {5, 9, 1, 2, 2, 2, 1, 2, 2, 1, 3, 3, 1, 1, 3, 2, 2, 2};
 constexpr uint32_t replacing = UINT32_MAX; // the number of events that go on replacing a disk
 
 } // namespace
@@ -56,6 +56,7 @@ bool Faults::strike(Kind kind) {
     case Kind::island: return make_island();
     case Kind::blackout: return black_out();
     case Kind::quarrel: return quarrel();
+    case Kind::damaged_record: return damage_record();
     case Kind::count: break;
     }
     return false;
@@ -214,8 +215,40 @@ bool Faults::quarrel() {
 
 bool Faults::must_wait() {
     if (!rotten_) return false;
-    if (!first_unclean(cluster_) && has_equal_copies(cluster_, *rotten_)) rotten_.reset();
-    return rotten_.has_value();
+    if (first_unclean(cluster_) || !has_equal_copies(cluster_, *rotten_) || !is_filled_again())
+        return true;
+    rotten_.reset();
+    forgetful_.reset();
+    return false;
+}
+
+/// Whoever could not read its record serves by a new one, or is not needed any more.
+bool Faults::is_filled_again() const {
+    if (!forgetful_) return true;
+    const std::vector<int32_t> acting = cluster_.newest()->acting(*rotten_).osds;
+    if (std::ranges::find(acting, static_cast<int32_t>(*forgetful_)) == acting.end()) return true;
+    const OsdMachine* machine = cluster_.osd(*forgetful_);
+    return machine && machine->is_up();
+}
+
+/// A copy's record, while all else is well; its OSD finds out when it starts.
+bool Faults::damage_record() {
+    if (!is_calm() || !may_destroy()) return false;
+    const std::vector<PgId> pgs = cluster_.pgs();
+    const PgId pg = pgs[random_.below(pgs.size())];
+    const OsdSet acting = cluster_.newest()->acting(pg);
+    if (acting.osds.size() < 2) return false;
+    const auto osd = static_cast<size_t>(acting.osds[random_.below(acting.osds.size())]);
+    if (!cluster_.osd(osd)) return false;
+    cluster_.engine().forget_planned_crashes();
+    announce(fmt::format("will not be able to read its record of {}", pg.to_string()),
+             cluster_.osd_node(osd));
+    cluster_.crash(cluster_.osd_node(osd));
+    const Damage damage{{}, {0, "pg " + pg.to_string()}, ObjectPart::omap};
+    if (!cluster_.disk(osd).contents().damage(damage, random_)) return true;
+    rotten_ = pg;
+    forgetful_ = osd;
+    return true;
 }
 
 /// Nothing is wrong at the moment, nor will be by what is planned.

@@ -57,6 +57,7 @@ private:
         island,
         blackout,
         quarrel,
+        damaged_record,
         count,
     };
     using Links = std::vector<std::pair<NodeId, NodeId>>;
@@ -84,6 +85,8 @@ private:
     bool make_island();
     bool black_out();
     bool quarrel();
+    bool damage_record();
+    bool is_filled_again() const;
     bool is_calm() const;
 
     void last(Lasting fault);
@@ -101,6 +104,7 @@ private:
     std::vector<Lasting> lasting_;
     std::optional<size_t> replacing_; // an OSD
     std::optional<PgId> rotten_;      // not repaired yet
+    std::optional<size_t> forgetful_; // an OSD that cannot read its record of what is rotten_
     size_t storms_ = 0, count_ = 0;
 };
 

@@ -221,6 +221,7 @@ struct Activate {
 };
 struct Activated {
     PgId pg = {};
+    bool refused = false; // its log does not meet the one that it was sent
     bool operator==(const Activated&) const = default;
 };
 /// The primary's history, once all have activated and once all is clean.

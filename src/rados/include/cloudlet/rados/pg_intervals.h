@@ -113,9 +113,10 @@ public:
     /// can have a write that a later one lacks). A member of the past counts when it is up and
     /// still has the disk it had; one that does not is waited for, unless the operator declared it
     /// lost after the interval, or removed it from the map. `least`: how many members can read what
-    /// an interval wrote; data chunks, or 1.
+    /// an interval wrote; data chunks, or 1. `damaged`: members that have lost what they knew,
+    /// which is as if they were down.
     PriorSet prior_set(const PgView& now, const OsdMap& map, Epoch last_epoch_started,
-                       size_t least = 1) const;
+                       size_t least = 1, const std::set<int32_t>& damaged = {}) const;
 
 private:
     std::vector<PastInterval> intervals_;

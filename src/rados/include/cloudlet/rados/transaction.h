@@ -146,6 +146,9 @@ struct Transaction {
 /// an object without a name, or with one where a collection is changed.
 Result<void> check_transaction(const Transaction& transaction);
 
+/// The same of what a Replace brings, without a transaction around it.
+Result<void> check_content(const change::Replace& content);
+
 std::string encode_transaction(const Transaction& transaction);
 /// Safe for any bytes. Error: Code::invalid with the byte offset, or as check_transaction().
 Result<Transaction> decode_transaction(std::string_view bytes);
