@@ -86,7 +86,8 @@ uint64_t ClientMachine::submit(ObjectRequest request) {
                           .locator_key = std::move(request.locator_key),
                           .name_space = std::move(request.name_space)},
                .ops = std::move(request.ops),
-               .modified = stamp(world_.wall())};
+               .modified = stamp(world_.wall()),
+               .flags = request.flags};
     made.bytes = bytes_of(made.op.ops);
     queue_.push_back(number);
     admit();
@@ -215,8 +216,9 @@ bool ClientMachine::is_paused(const MapEpoch& epoch, const Request& request) con
     if (!changes(ops)) return false;
     if (flags & map_pausewr) return true;
     const Pool* pool = epoch.map().pool(request.key.pool);
-    const bool full = (flags & map_full) || (pool && (pool->flags & pool_full));
-    return full && !only_frees(ops);
+    const bool full = (flags & map_full) || (pool && (pool->flags & (pool_full | pool_full_quota)));
+    constexpr uint8_t not_held = message::ClientOp::full_try | message::ClientOp::full_force;
+    return full && !(request.op.flags & not_held) && !only_frees(ops);
 }
 
 PgId ClientMachine::pg_of(const MapEpoch& epoch, const Request& request) const {
@@ -281,6 +283,8 @@ void ClientMachine::take_reply(const Entity& from, const message::ClientReply& r
     if (id.client != static_cast<uint64_t>(number_) || id.incarnation != incarnation_) return;
     auto request = requests_.find(id.number & ((uint64_t{1} << number_bits) - 1));
     if (request == requests_.end() || from != Entity::osd(request->second.osd)) return;
+    // The newest sending has an answer of its own: this one may be of an interval that is over.
+    if (reply.attempt + 1 != request->second.sends) return;
     const ObjectKey key = request->second.key;
     finish(request, reply);
     if (auto chain = chains_.find(key); chain != chains_.end()) pass(chain->second);
@@ -335,7 +339,7 @@ void ClientMachine::send(Request& request, ViewPtr view) {
     request.op.pg = view->pg;
     if (planted(PlantedBug::client_new_identity))
         request.op.request.number += request.sends > 0 ? uint64_t{1} << number_bits : 0;
-    ++request.sends;
+    request.op.attempt = request.sends++;
     request.due = false;
     request.osd = view->acting.primary;
     request.view = std::move(view);

@@ -99,13 +99,25 @@ struct Client final : ClientListener {
     uint64_t submit(std::string name, ObjectOps ops) {
         return machine.submit({.pool = pool, .name = std::move(name), .ops = std::move(ops)});
     }
+    /// To the newest sending.
     void answer(uint64_t number, int32_t osd = 0, int32_t result = 0) {
-        receive(Entity::osd(osd),
-                message::ClientReply{.request = {7, 2, number}, .result = result});
+        note_attempts();
+        answer_attempt(number, attempts[number], osd, result);
+    }
+    void answer_attempt(uint64_t number, uint32_t attempt, int32_t osd = 0, int32_t result = 0) {
+        receive(
+            Entity::osd(osd),
+            message::ClientReply{.request = {7, 2, number}, .result = result, .attempt = attempt});
+    }
+    void note_attempts() {
+        for (const auto& [to, message] : world.sent)
+            if (const auto* op = std::get_if<message::ClientOp>(&message->body))
+                attempts[op->request.number] = op->attempt;
     }
     /// What was sent since it was asked last: "osd.0 17 e3", "mon.1 maps after 3".
     Words sent() {
         Words lines;
+        note_attempts();
         for (const auto& [to, message] : std::exchange(world.sent, {})) {
             if (const auto* op = std::get_if<message::ClientOp>(&message->body))
                 lines.push_back(
@@ -126,6 +138,7 @@ struct Client final : ClientListener {
     std::shared_ptr<const OsdMap> first;
     Epoch newest = 0;
     std::vector<MapStep> steps;
+    std::map<uint64_t, uint32_t> attempts; // by number, of what was sent
     Words answers;
     std::function<void()> on_done;
     ClientMachine machine;
@@ -293,9 +306,41 @@ TEST(ClientMachine, HoldsWhatFillsAFullClusterOrPool) {
     client.add_pool_flags(pool_full);
     client.give_steps();
     EXPECT_THAT(client.sent(), IsEmpty());
+    client.add_pool_flags(pool_full_quota);
+    client.give_steps();
+    EXPECT_THAT(client.sent(), IsEmpty());
     client.add_pool_flags(0);
     client.give_steps();
-    EXPECT_THAT(client.sent(), ElementsAre("osd.0 1 e5"));
+    EXPECT_THAT(client.sent(), ElementsAre("osd.0 1 e6"));
+}
+
+TEST(ClientMachine, SendsToAFullClusterWhatIsToBeRefusedOrMadeThere) {
+    Client client;
+    client.begin().set_flags(map_full);
+    for (uint8_t flag : {message::ClientOp::full_try, message::ClientOp::full_force}) {
+        client.machine.submit({.pool = pool, .name = "a", .ops = write("1"), .flags = flag});
+        EXPECT_EQ(client.last_op().flags, flag);
+    }
+    EXPECT_THAT(client.sent(), ElementsAre("osd.0 1 e2", "osd.0 2 e2"));
+    client.set_flags(map_pausewr);
+    client.machine.submit(
+        {.pool = pool, .name = "b", .ops = write("1"), .flags = message::ClientOp::full_force});
+    EXPECT_THAT(client.sent(), IsEmpty()) << "a pause is another matter";
+}
+
+TEST(ClientMachine, TakesTheAnswerToTheNewestSendingOnly) {
+    Client client;
+    client.begin();
+    client.submit("a", read());
+    EXPECT_EQ(client.last_op().attempt, 0u);
+    client.set_acting({1, 0, 2});
+    client.set_acting({0, 1, 2});
+    EXPECT_EQ(client.last_op().attempt, 2u);
+    client.answer_attempt(1, 0);
+    client.answer_attempt(1, 1);
+    EXPECT_THAT(client.told(), IsEmpty()) << "of an interval that is over";
+    client.answer_attempt(1, 2);
+    EXPECT_THAT(client.told(), ElementsAre("1: 0"));
 }
 
 TEST(ClientMachine, SendsAgainAfterAPauseThatCameAndWentBetweenTwoMessages) {

@@ -41,6 +41,7 @@ TEST(Message, between_copies_names_its_pg) {
 TEST(Message, of_others_about_a_pg_is_not_one_between_its_copies) {
     EXPECT_FALSE(pg_of(message::ClientOp{.pg = {3, 1}}));
     EXPECT_FALSE(pg_of(message::ScrubCommand{.pg = {3, 1}}));
+    EXPECT_FALSE(pg_of(message::MarkUnfoundLost{.pg = {3, 1}}));
     EXPECT_FALSE(pg_of(message::CreatePg{.pg = {3, 1}}));
     EXPECT_FALSE(pg_of(message::Ping{}));
 }

@@ -217,12 +217,18 @@ TEST(Health, reports_damage_as_an_error) {
     EXPECT_THAT(cluster.codes(), IsEmpty());
 }
 
-TEST(Health, says_where_backfill_lacks_space) {
+TEST(Health, says_where_recovery_and_backfill_lack_space) {
     Cluster cluster;
     cluster.pg(0).state.set(PgFlag::backfill_toofull);
-    EXPECT_EQ(cluster.the("PG_DEGRADED_FULL").summary,
-              "Degraded data redundancy (low space): 1 pg backfill_toofull");
+    EXPECT_EQ(cluster.the("PG_BACKFILL_FULL").summary,
+              "Low space hindering backfill: 1 pg backfill_toofull");
+    EXPECT_EQ(health_status(cluster.checks()), "HEALTH_WARN");
     cluster.pg(0).state.clear(PgFlag::backfill_toofull);
+    cluster.pg(0).state.set(PgFlag::recovery_toofull);
+    EXPECT_EQ(cluster.the("PG_RECOVERY_FULL").summary,
+              "Full OSDs blocking recovery: 1 pg recovery_toofull");
+    EXPECT_EQ(health_status(cluster.checks()), "HEALTH_ERR");
+    cluster.pg(0).state.clear(PgFlag::recovery_toofull);
     EXPECT_THAT(cluster.codes(), IsEmpty());
 }
 

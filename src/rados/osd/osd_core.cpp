@@ -128,7 +128,7 @@ void OsdCore::finish_event() {
         to_remove_.erase(to_remove_.begin());
         remove_now(pg);
     }
-    grant_slots();
+    tell_slot_news();
     take_throttled_ops();
     update_peers();
     schedule();
@@ -217,24 +217,31 @@ void OsdCore::call_at(PgId pg, MonotonicTime when) { timers_.emplace(when, pg); 
 
 Slots& OsdCore::slots_for(int32_t osd) { return osd == number_ ? local_slots_ : remote_slots_; }
 
-void OsdCore::ask_slot(PgId id, int32_t for_osd) {
-    if (slots_for(for_osd).ask({id, for_osd})) granted_.push_back({id, for_osd});
+void OsdCore::ask_slot(PgId id, int32_t for_osd, uint8_t priority) {
+    const Slots::Outcome outcome = slots_for(for_osd).ask({id, for_osd}, priority);
+    if (outcome.preempted) slot_news_.push_back({*outcome.preempted, false});
+    if (outcome.granted) slot_news_.push_back({{id, for_osd}, true});
 }
 
 void OsdCore::give_back_slot(PgId id, int32_t for_osd) {
-    if (auto next = slots_for(for_osd).give_back({id, for_osd})) granted_.push_back(*next);
+    if (auto next = slots_for(for_osd).give_back({id, for_osd}))
+        slot_news_.push_back({*next, true});
 }
 
-/// Not at once: a PG that gives back may do so while others have not entered the new map yet.
-void OsdCore::grant_slots() {
-    while (!granted_.empty()) {
-        const auto [id, for_osd] = granted_.front();
-        granted_.pop_front();
-        if (!slots_for(for_osd).holds({id, for_osd})) continue;
-        if (PlacementGroup* pg = find(id))
-            pg->slot_granted(for_osd);
-        else
-            give_back_slot(id, for_osd);
+/// Not at once: a PG that gives back may do so while others have not entered the new map yet. What
+/// is not true any more when its turn comes, is not told.
+void OsdCore::tell_slot_news() {
+    while (!slot_news_.empty()) {
+        const SlotNews news = slot_news_.front();
+        slot_news_.pop_front();
+        const auto& [id, for_osd] = news.asker;
+        const Slots& slots = slots_for(for_osd);
+        const bool holds = slots.holds(news.asker);
+        if (news.granted ? !holds : holds || slots.waits(news.asker)) continue;
+        PlacementGroup* pg = find(id);
+        if (pg && news.granted) pg->slot_granted(for_osd);
+        if (pg && !news.granted) pg->slot_lost(for_osd);
+        if (!pg) give_back_slot(id, for_osd);
     }
 }
 

@@ -59,7 +59,7 @@ public:
     void forget_temp(PgId pg) override { wishes_.temps.erase(pg); }
     void want_up_thru(Epoch epoch) override;
     void report(PgId pg) override;
-    void ask_slot(PgId pg, int32_t for_osd) override;
+    void ask_slot(PgId pg, int32_t for_osd, uint8_t priority) override;
     void give_back_slot(PgId pg, int32_t for_osd) override;
     MonotonicTime answered_us(int32_t osd) const override;
     Duration lets_read(int32_t osd) const override;
@@ -78,6 +78,11 @@ private:
     struct Waiting {
         Entity from;
         MessagePtr message;
+    };
+    /// A slot changed hands, and the PG has to be told.
+    struct SlotNews {
+        Slots::Asker asker;
+        bool granted = false; // else lost
     };
     /// What the monitors are asked for until the map shows it.
     struct Wishes {
@@ -100,7 +105,7 @@ private:
                            const std::vector<PastInterval>& past);
     void run_timers();
     Slots& slots_for(int32_t osd);
-    void grant_slots();
+    void tell_slot_news();
     void schedule();
 
     // osd_maps
@@ -114,6 +119,7 @@ private:
 
     // osd_dispatch
     void dispatch(const Entity& from, const MessagePtr& message);
+    void mark_lost(const Entity& from, const message::MarkUnfoundLost& command);
     void to_pg(int32_t from, PgId pg, const Message& message);
     void without_pg(int32_t from, PgId pg, const Message& message);
     void client_op(const Entity& from, const MessagePtr& message);
@@ -161,7 +167,7 @@ private:
     std::deque<Submitted> submitted_;
     std::multimap<MonotonicTime, PgId> timers_;
     Slots local_slots_, remote_slots_;
-    std::deque<Slots::Asker> granted_;
+    std::deque<SlotNews> slot_news_;
 
     bool booted_ = false;
     uint32_t nonce_ = 0;

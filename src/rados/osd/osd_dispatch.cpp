@@ -30,10 +30,19 @@ void OsdCore::dispatch(const Entity& from, const MessagePtr& message) {
         if (PlacementGroup* pg = find(scrub->pg)) pg->scrub_command(*scrub);
         return;
     }
+    if (auto* lost = std::get_if<message::MarkUnfoundLost>(&body)) return mark_lost(from, *lost);
     if (auto pg = pg_of(body); pg && from.is_osd()) to_pg(from.number, *pg, *message);
 }
 
+void OsdCore::mark_lost(const Entity& from, const message::MarkUnfoundLost& command) {
+    PlacementGroup* pg = find(command.pg);
+    message::CommandDone done{command.number, -EAGAIN, "this OSD is not the primary of the PG"};
+    if (pg && pg->is_primary()) done = pg->mark_unfound_lost(command);
+    world_.send(from, make_message(epoch(), std::move(done)));
+}
+
 void OsdCore::to_pg(int32_t from, PgId id, const Message& message) {
+    if (message.to_shard != no_shard) return; // positions have no copies here yet
     PlacementGroup* pg = find(id);
     if (!pg || to_remove_.contains(id)) return without_pg(from, id, message);
     const bool old = message.epoch < pg->interval();

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cerrno>
 #include <functional>
 
 #include "cloudlet/rados/memory_store.h"
@@ -349,6 +350,24 @@ TEST_F(Osd, drops_what_was_said_in_an_earlier_interval) {
     }
     hear(osd(1), message::Query{pg});
     EXPECT_THAT(world.take<message::Notify>(osd(1)), SizeIs(1));
+}
+
+TEST_F(Osd, leaves_alone_what_is_for_a_position_that_it_does_not_have) {
+    start_and_boot();
+    hear(osd(1), message::Query{pg});
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), SizeIs(1));
+    machine->receive(osd(1), std::make_shared<const Message>(
+                                 Message{machine->epoch(), message::Query{pg}, 0, 1}));
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), IsEmpty());
+}
+
+TEST_F(Osd, tells_an_operator_what_becomes_of_objects_that_are_given_up) {
+    start_and_boot();
+    hear(Entity::client(1), message::MarkUnfoundLost{.pg = pg, .revert = true, .number = 5});
+    const auto done = world.take<message::CommandDone>(Entity::client(1));
+    ASSERT_THAT(done, SizeIs(1));
+    EXPECT_EQ(done[0].number, 5u);
+    EXPECT_EQ(done[0].result, -EAGAIN) << "the PG does not serve";
 }
 
 TEST_F(Osd, keeps_its_pgs_through_a_restart) {

@@ -41,8 +41,8 @@ public:
     virtual void report(PgId pg) = 0;
 
     /// A slot to recover or fill others, or to be filled; slot_granted() is called after this event
-    /// or later.
-    virtual void ask_slot(PgId pg, int32_t for_osd) = 0; // for_osd: who asked, or ourselves
+    /// or later, and slot_lost() when a higher priority took it. `for_osd`: who asked, or ourselves
+    virtual void ask_slot(PgId pg, int32_t for_osd, uint8_t priority) = 0;
     virtual void give_back_slot(PgId pg, int32_t for_osd) = 0;
 
     /// When the newest ping was sent that the OSD answered without knowing a newer map than ours.

@@ -38,7 +38,8 @@ Result<void> PlacementGroup::create(const MapEpoch& map, const PgHistory& histor
 
 void PlacementGroup::advance(const MapEpochPtr& before, const MapEpochPtr& after) {
     if (after->epoch() <= copy_.epoch) {
-        if (after->epoch() == copy_.epoch) view_ = after->view(pg_);
+        // The record may be ahead of the map that the OSD began at.
+        if (after->epoch() == copy_.epoch) begin_at(*after);
         return;
     }
     PgView view = after->view(pg_);
@@ -72,7 +73,7 @@ void PlacementGroup::retire() {
     if (planted(PlantedBug::leak_reservation)) return;
     if (now_.repair && now_.repair->slots_wanted.contains(host_.number()))
         host_.give_back_slot(pg_, host_.number());
-    for (const auto& [osd, backfill] : *now_.slots_given) host_.give_back_slot(pg_, osd);
+    for (const auto& [osd, asked] : *now_.slots_given) host_.give_back_slot(pg_, osd);
     now_.slots_given.reset();
 }
 

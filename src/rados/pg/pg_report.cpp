@@ -90,7 +90,10 @@ void PlacementGroup::add_work(PgState& state) const {
     switch (now_.work) {
     case PgWork::recovery_wait: state.set(PgFlag::recovery_wait); break;
     case PgWork::recovering: state.set(PgFlag::recovering); break;
-    case PgWork::unfound: state.set(PgFlag::recovery_unfound); break;
+    case PgWork::recovery_too_full: state.set(PgFlag::recovery_toofull); break;
+    case PgWork::unfound:
+        state.set(all_filled() ? PgFlag::recovery_unfound : PgFlag::backfill_unfound);
+        break;
     case PgWork::backfill_wait: state.set(PgFlag::backfill_wait); break;
     case PgWork::backfilling: state.set(PgFlag::backfilling); break;
     case PgWork::backfill_too_full: state.set(PgFlag::backfill_toofull); break;

@@ -91,7 +91,7 @@ void transfer(Io& io, V& value) {
 inline void transfer(WireReader& io, LogEntry::Kind& kind) {
     uint8_t number = 0;
     io.number(number);
-    if (io.ok() && (number < 1 || number > 3)) io.fail(fmt::format("an entry of kind {}", number));
+    if (io.ok() && (number < 1 || number > 5)) io.fail(fmt::format("an entry of kind {}", number));
     kind = static_cast<LogEntry::Kind>(number);
 }
 inline void transfer(WireWriter& io, const LogEntry::Kind& kind) {

@@ -90,7 +90,7 @@ public:
 
 private:
     LogEntry entry_after(LogVersion before) {
-        return {.kind = static_cast<LogEntry::Kind>(1 + random_.below(3)),
+        return {.kind = static_cast<LogEntry::Kind>(1 + random_.below(5)),
                 .object = object(),
                 .version = {before.epoch + static_cast<Epoch>(random_.below(2)),
                             before.counter + 1 + random_.below(3)},

@@ -156,12 +156,24 @@ bool Faults::fill_disk() {
                 osd = static_cast<size_t>(one);
     }
     if (!osd) return false;
-    announce("has a full disk", cluster_.osd_node(*osd));
     const uint64_t used = cluster_.disk(*osd).contents().used_bytes();
-    const uint64_t room = random_.chance(0.5) ? used / 13 : random_.below(used / 8 + 4096);
-    cluster_.disk(*osd).set_capacity(used + room);
-    last({.kind = Kind::full_disk, .node = static_cast<NodeId>(*osd)}, seconds(10), seconds(70));
+    fill(*osd, random_.chance(0.5) ? used / 13 : random_.below(used / 8 + 4096));
     return true;
+}
+
+void Faults::fill_one_of(const std::vector<int32_t>& osds) {
+    const auto osd = static_cast<size_t>(osds[random_.below(osds.size())]);
+    if (!cluster_.osd(osd)) return;
+    // Above the ratio of 0.95, now or when a little more has come.
+    fill(osd, cluster_.disk(osd).contents().used_bytes() / (random_.chance(0.5) ? 25 : 18));
+    ++count_;
+}
+
+void Faults::fill(size_t osd, uint64_t room) {
+    announce("has a full disk", cluster_.osd_node(osd));
+    SimulatedDisk& disk = cluster_.disk(osd);
+    disk.set_capacity(disk.contents().used_bytes() + room);
+    last({.kind = Kind::full_disk, .node = static_cast<NodeId>(osd)}, seconds(10), seconds(70));
 }
 
 /// Some OSDs and clients are alone for so long that the others go on without them.

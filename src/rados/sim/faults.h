@@ -29,6 +29,8 @@ public:
     void heal();
     /// The disk of an OSD that is being backfilled becomes full.
     void fill_who_is_filled() { count_ += fill_disk(); }
+    /// The disk of one of these OSDs becomes so full that not even recovery may write to it.
+    void fill_one_of(const std::vector<int32_t>& osds);
     /// Something rotted and is not repaired yet: nothing else may go wrong meanwhile.
     bool must_wait();
     /// One object of one copy rots, if the cluster is whole; gives what it is.
@@ -78,6 +80,7 @@ private:
     bool slow_disk();
     bool fail_sync();
     bool fill_disk();
+    void fill(size_t osd, uint64_t room);
     bool rot();
     bool replace_disk();
     void go_on_replacing();

@@ -135,6 +135,25 @@ std::optional<Violation> must_have_few_epochs(const CloudStore& store, Monotonic
                      about};
 }
 
+std::optional<Violation> must_respect_slots(Cluster& cluster) {
+    for (size_t osd = 0; osd < cluster.plan().all_osds(); ++osd) {
+        const OsdMachine* machine = cluster.osd(osd);
+        if (!machine) continue;
+        size_t busy = 0;
+        for (const PgReport& report : machine->reports()) {
+            const PgState& state = report.state;
+            busy += state.has(PgFlag::recovering) || state.has(PgFlag::backfilling);
+            if (busy > OsdOptions{}.most_backfills)
+                return Violation{
+                    "too many at once",
+                    fmt::format("osd.{} makes {} PGs whole at once, the last one is {}", osd, busy,
+                                report.pg.to_string()),
+                    report.pg.to_string()};
+        }
+    }
+    return std::nullopt;
+}
+
 std::optional<Violation> must_be_just(const Cluster& cluster) {
     if (cluster.injustice().empty()) return std::nullopt;
     return Violation{"unjust", cluster.injustice(), ""};

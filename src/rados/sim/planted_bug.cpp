@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, planted_bugs> bug_names = {
     "half_a_list",
     "forget_recovery_wakeup",
     "leak_reservation",
+    "ignore_preemption",
     "full_refuses_removal",
     "norebalance_stops_repair",
     "one_reporter_convinces",

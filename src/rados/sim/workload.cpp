@@ -101,6 +101,7 @@ ObjectRequest Workload::something(Client& client, size_t objects) {
     ObjectRequest request{.pool = pools_[random_.below(pools_.size())],
                           .name = objects_[random_.below(objects)]};
     request.ops = client.requests.random_ops(random_, client.seen[key_of(request)]);
+    if (random_.chance(0.1)) request.flags = message::ClientOp::full_try;
     return request;
 }
 

@@ -3,9 +3,11 @@
 // when the PG begins a new interval or the OSD lost its memory; never because time has passed, for
 // the first one may still be carried out. A request keeps its identity, so that it happens once.
 //
-// While the map says pause or full, requests that it concerns are held back, and sent when it ends.
-// A client without a map, or whose object has no primary, waits for a map. Requests for one object
-// are sent in order and, as their OSD carries them out in order, are answered in order.
+// While the map says pause or full, requests that it concerns are held back, and sent when it ends;
+// but for those that would rather be refused (full_try) or are to be made all the same
+// (full_force). A client without a map, or whose object has no primary, waits for a map. Requests
+// for one object are sent in order and, as their OSD carries them out in order, are answered in
+// order.
 
 #include <compare>
 #include <cstddef>
@@ -37,6 +39,7 @@ struct ObjectRequest {
     PoolId pool = 0;
     std::string name = {}, locator_key = {}, name_space = {};
     ObjectOps ops = {};
+    uint8_t flags = 0; // message::ClientOp::Flag
 };
 
 struct ClientOptions {
@@ -95,7 +98,7 @@ private:
         bool due = true;      // to be sent (again) when nothing holds it
         int32_t osd = no_osd; // whose answer counts
         ViewPtr view = {};    // of its PG when it was sent last
-        uint64_t sends = 0;
+        uint32_t sends = 0;   // so far; the answer to the newest counts
     };
     using Requests = std::map<uint64_t, Request>;
 

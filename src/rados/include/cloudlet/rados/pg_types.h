@@ -80,9 +80,16 @@ struct Rollback {
 };
 
 /// One change, or (error) the refusal of one: it changes nothing, but a resent request must get the
-/// same refusal.
+/// same refusal. Lost is what an operator gave up: the object is an earlier one again, or gone; the
+/// prior version is the one that nobody had.
 struct LogEntry {
-    enum class Kind : uint8_t { modify = 1, remove = 2, error = 3 };
+    enum class Kind : uint8_t {
+        modify = 1,
+        remove = 2,
+        error = 3,
+        lost_revert = 4,
+        lost_delete = 5,
+    };
     Kind kind = Kind::modify;
     PgObject object = {};
     LogVersion version = {};
@@ -93,7 +100,7 @@ struct LogEntry {
     Rollback rollback = {};
     bool operator==(const LogEntry&) const = default;
     bool changes_object() const { return kind != Kind::error; }
-    bool is_remove() const { return kind == Kind::remove; }
+    bool is_remove() const { return kind == Kind::remove || kind == Kind::lost_delete; }
 };
 
 /// What is known of a PG's past; copies tell each other, and the latest of each is true.

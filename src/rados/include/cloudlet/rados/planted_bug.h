@@ -36,6 +36,7 @@ enum class PlantedBug : uint8_t {
     half_a_list,              // a failing guard does not take back what came before
     forget_recovery_wakeup,   // an op that waits for an object is not woken
     leak_reservation,         // a reservation is kept after its interval
+    ignore_preemption,        // a PG goes on though a higher priority took its slot
     full_refuses_removal,     // a full cluster refuses what would free it
     norebalance_stops_repair, // the flag stops the backfill of degraded PGs, too
     one_reporter_convinces,   // one host's word marks an OSD down
