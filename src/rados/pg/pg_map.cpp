@@ -170,7 +170,7 @@ template <typename State>
 void PlacementGroup::take_way(State& now, State to, PgEvent why, PgMove::Table table) {
     auto row = find_transition(now, why, to);
     check(row.has_value(), "a placement group takes a way that its tables do not have");
-    host_.world().moved({table, *row});
+    host_.world().moved({table, *row, static_cast<uint8_t>(now)});
     if (tells()) tell(fmt::format("{} -> {} ({})", name_of(now), name_of(to), name_of(why)));
     now = to;
     host_.report(pg_);

@@ -41,10 +41,10 @@ void PlacementGroup::choose_work() {
         return;
     case PgWork::rest: return choose_rest();
     case PgWork::recovery_wait:
-        if (flag(map_norecover)) stop_work(PgEvent::held_by_flag);
+        if (is_recovery_held()) stop_work(PgEvent::held_by_flag);
         return;
     case PgWork::recovering:
-        if (flag(map_norecover)) return stop_work(PgEvent::held_by_flag);
+        if (is_recovery_held()) return stop_work(PgEvent::held_by_flag);
         return recover_some();
     case PgWork::backfill_wait:
         if (!may_backfill()) stop_work(PgEvent::held_by_flag);
@@ -77,7 +77,7 @@ bool PlacementGroup::can_recover_something() {
 
 void PlacementGroup::choose_rest() {
     if (objects_missing()) {
-        if (flag(map_norecover)) return;
+        if (is_recovery_held()) return;
         go(PgWork::recovery_wait, PgEvent::objects_missing);
         const bool fills_own = !copy_.record.missing.empty();
         return fills_own && too_full(PgWork::recovering) ? refused(host_.number()) : ask_slots();
@@ -132,9 +132,14 @@ size_t PlacementGroup::holders(const PgObject& object) const {
     return count;
 }
 
+/// Of objects that no request waits for.
+bool PlacementGroup::is_recovery_held() const {
+    return flag(map_norecover) && !planted(PlantedBug::ignore_norecover);
+}
+
 /// norebalance holds only what is misplaced: a PG with too few copies is filled all the same.
 bool PlacementGroup::may_backfill() const {
-    if (flag(map_nobackfill)) return false;
+    if (flag(map_nobackfill) && !planted(PlantedBug::ignore_nobackfill)) return false;
     if (!flag(map_norebalance)) return true;
     return view_.acting_count() < view_.size && !planted(PlantedBug::norebalance_stops_repair);
 }

@@ -247,6 +247,7 @@ private:
     // pg_requests
     int32_t full_by_map() const;
     bool try_request(const PgRequest& request);
+    bool is_paused(const ObjectOps& ops) const;
     bool answer_again(const PgRequest& request);
     bool must_wait_for_copies(const PgObject& object, bool changing);
     void kick(const PgObject& object);
@@ -283,6 +284,7 @@ private:
     bool objects_missing() const;
     bool lacks(int32_t osd, const PgObject& object) const;
     size_t holders(const PgObject& object) const;
+    bool is_recovery_held() const;
     bool may_backfill() const;
     void recover_some();
     void recover(const PgObject& object);

@@ -248,8 +248,9 @@ TEST_F(Primary, is_paused_by_the_flags) {
     host.set_flags(map_pauserd);
     host.read(4, "o");
     host.write(5, "o");
+    host.ask(6, "o", {op::AssertExists{}, op::Remove{}});
     host.settle_all();
-    EXPECT_EQ(host.told(), Told{"5:0"});
+    EXPECT_EQ(host.told(), Told{"5:0"}) << "a guard reads";
 }
 
 TEST_F(Primary, reads_only_while_the_others_have_answered_lately) {

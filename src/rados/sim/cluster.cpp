@@ -46,6 +46,7 @@ public:
         for (const auto& [osd, bits] : step.new_state) {
             const bool goes_down = map->map().is_up(osd) && (bits == 0 || (bits & osd_up));
             if (!goes_down || excused_.erase(osd)) continue;
+            cluster_.flags_.convicted(osd, map->map(), step);
             std::set<int32_t> places;
             const bool by_host = cluster_.plan_.hosts() > 1;
             for (int32_t reporter : reports_[osd])
@@ -57,6 +58,8 @@ public:
                     fmt::format("osd.{} is marked down in epoch {} on the word of {} place", osd,
                                 step.epoch, places.size());
         }
+        // A boot that was granted, or an order about one that was down, excuses nothing any more.
+        for (const auto& [osd, address] : step.new_up_client) excused_.erase(osd);
     }
 
 private:
@@ -98,7 +101,8 @@ Cluster::Cluster(uint64_t seed, const ClusterPlan& plan, Director& director, Sto
     : plan_(plan), director_(&director), engine_(seed, entities(plan), *this, story),
       random_(engine_.random().next()),
       store_(engine_.queue(), plan.monitors, plan.base->epoch, Random(random_.next())),
-      monitors_(plan.monitors), osds_(plan.all_osds()), clients_(plan.clients) {
+      flags_(*plan.base, plan.all_osds()), monitors_(plan.monitors), osds_(plan.all_osds()),
+      clients_(plan.clients) {
     auto first = maps_.first(plan_.base);
     check(first.has_value(), "the base map places nothing");
     newest_ = *first;
@@ -133,8 +137,11 @@ void Cluster::start(NodeId node) {
 
 void Cluster::start_monitor(size_t monitor) {
     const NodeId node = monitor_node(monitor);
-    auto machine = std::make_unique<MonitorMachine>(
-        static_cast<int32_t>(monitor), engine_.world(node), *monitors_[monitor].store, maps_);
+    MonitorOptions options;
+    options.liveness.down_out_interval = plan_.down_out_interval;
+    auto machine =
+        std::make_unique<MonitorMachine>(static_cast<int32_t>(monitor), engine_.world(node),
+                                         *monitors_[monitor].store, maps_, options);
     MonitorMachine& it = *machine;
     monitors_[monitor].machine = &it;
     auto ear = std::make_unique<MonitorEar>(*this, std::move(machine));
@@ -202,6 +209,7 @@ void Cluster::stop(NodeId node) {
         monitors_[number].machine = nullptr;
     } else if (entity.is_osd()) {
         osds_[number].machine = nullptr;
+        flags_.ended(entity.number);
         osds_[number].disk->detach();
         osds_[number].disk->crash();
     } else {
@@ -224,6 +232,7 @@ const MapEpochPtr& Cluster::newest() {
     while (newest_->epoch() < store_.newest()) {
         auto next = maps_.next(newest_, store_.steps()[newest_->epoch() - plan_.base->epoch]);
         check(next.has_value(), "a step in the store does not fit the map before it");
+        flags_.stepped(newest_->map(), (*next)->map());
         newest_ = *next;
     }
     return newest_;
@@ -253,7 +262,10 @@ void Cluster::handle(const Event& event) {
             osds_[static_cast<size_t>(engine_.entity(event.node).number)].disk->end_sync();
         });
         break;
-    case Event::Kind::store: tell_monitor(event); break;
+    case Event::Kind::store:
+        tell_monitor(event);
+        newest(); // before anybody lives in a new epoch, its flags are known
+        break;
     case Event::Kind::start: start(event.node); break;
     default: director_->direct(event);
     }
@@ -273,7 +285,9 @@ void Cluster::tell_monitor(const Event& event) {
 
 void Cluster::acted(NodeId node) {
     if (!is_osd(node)) return;
-    Osd& osd = osds_[static_cast<size_t>(engine_.entity(node).number)];
+    const int32_t number = engine_.entity(node).number;
+    Osd& osd = osds_[static_cast<size_t>(number)];
+    if (osd.machine) flags_.acted(number, osd.machine->epoch());
     if (osd.machine && osd.machine->stopped()) {
         crash(node);
         return;
@@ -282,5 +296,11 @@ void Cluster::acted(NodeId node) {
 }
 
 void Cluster::crashed(NodeId node) { crash(node); }
+
+void Cluster::moved(NodeId node, const PgMove& move) {
+    const int32_t number = engine_.entity(node).number;
+    if (const OsdMachine* machine = osds_[static_cast<size_t>(number)].machine)
+        flags_.moved(number, machine->epoch(), move);
+}
 
 } // namespace cloudlet::rados::sim

@@ -18,6 +18,7 @@
 #include "sim/cluster_plan.h"
 #include "sim/disk.h"
 #include "sim/engine.h"
+#include "sim/flag_judge.h"
 #include "sim/operators.h"
 
 namespace cloudlet::rados::sim {
@@ -76,12 +77,18 @@ public:
     std::vector<PgId> pgs();
     /// An OSD that was marked down on the word of too few; empty when there was none.
     const std::string& injustice() const { return injustice_; }
+    /// What somebody did though a flag forbids it; empty when nobody did.
+    const std::string& against_a_flag() const { return flags_.wrong(); }
     /// What the primary by the newest map says; nothing while it does not live or is behind.
     std::optional<PgReport> report(PgId pg);
 
     void handle(const Event& event) override;
     void acted(NodeId node) override;
     void crashed(NodeId node) override;
+    void sent(NodeId from, const Message& message) override {
+        flags_.sent(engine_.entity(from), message);
+    }
+    void moved(NodeId node, const PgMove& move) override;
 
 private:
     class MonitorStore;
@@ -112,6 +119,7 @@ private:
     MapCache maps_;
     MapEpochPtr newest_;
     std::string injustice_;
+    FlagJudge flags_;
     std::vector<Monitor> monitors_;
     std::vector<Osd> osds_;
     std::vector<ClientMachine*> clients_;

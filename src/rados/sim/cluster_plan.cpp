@@ -118,6 +118,7 @@ ClusterPlan plan_cluster(Random random) {
     plan.working_time = std::chrono::seconds(between(random, 60, 200));
     plan.operations = between(random, 200, 300);
     plan.faults = between(random, 5, 12);
+    if (random.chance(0.4)) plan.down_out_interval = std::chrono::seconds(between(random, 8, 30));
     return plan;
 }
 

@@ -25,8 +25,9 @@ struct ClusterPlan {
     PgLogLimits log = {};
     size_t batch = 16;          // objects at once, of backfill, recovery and scrub
     Duration working_time = {}; // how long clients and faults go on
-    size_t operations = 0;      // of all clients, at least
-    size_t faults = 0;          // at least
+    Duration down_out_interval = std::chrono::seconds(600); // short in some seeds
+    size_t operations = 0;                                  // of all clients, at least
+    size_t faults = 0;                                      // at least
 
     size_t all_osds() const { return osds + spare; }
     size_t hosts() const;

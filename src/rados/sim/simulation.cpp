@@ -58,6 +58,8 @@ public:
     void report(RunResult& result) {
         result.operations = workload_.operations();
         result.faults = faults_.count();
+        result.judged = workload_.judged();
+        result.undecided = workload_.undecided();
         result.events = cluster_.engine().events();
         result.messages = cluster_.engine().messages();
         result.virtual_time = cluster_.engine().now().time_since_epoch();
@@ -74,9 +76,7 @@ public:
             break;
         case Event::Kind::strike: strike(); break;
         case Event::Kind::recover: faults_.recover(event.number); break;
-        case Event::Kind::operate:
-            if (is_working_ && !faults_.must_wait()) operations_.operate();
-            break;
+        case Event::Kind::operate: operate(event.number); break;
         default: break;
         }
     }
@@ -93,6 +93,7 @@ private:
     std::optional<Violation> compare();
 
     void strike();
+    void operate(uint32_t number);
     void plan_events(Event::Kind kind, size_t count);
     /// Runs until `done` is true at a look, which gives nothing, or until time is up, which gives
     /// what `blame` says.
@@ -161,6 +162,7 @@ std::optional<Violation> Simulation::look() {
     const uint64_t begun = times_begun(cluster_.engine().coverage());
     if (begun != std::exchange(begun_, begun))
         if (auto violation = must_respect_slots(cluster_)) return violation;
+    if (auto violation = must_keep_flags(cluster_)) return violation;
     react();
     Engine& engine = cluster_.engine();
     if (auto violation = must_have_few_epochs(cluster_.store(), engine.now())) return violation;
@@ -217,6 +219,18 @@ void Simulation::plan_events(Event::Kind kind, size_t count) {
     for (size_t i = 0; i < count; ++i)
         engine.queue().push(engine.now() + random_span(random_, Duration(0), plan_.working_time),
                             {.kind = kind});
+}
+
+/// Number 0 is something new; others end what was begun, and restore() has ended all of that.
+void Simulation::operate(uint32_t number) {
+    if (!is_working_) return;
+    if (number > 0) return operations_.go_on(number);
+    if (faults_.must_wait()) return;
+    if (random_.chance(0.5)) workload_.burst(cluster_);
+    if (random_.chance(0.3))
+        operations_.hold_flag();
+    else
+        operations_.operate();
 }
 
 void Simulation::strike() {
@@ -350,7 +364,8 @@ std::optional<Violation> Simulation::rest() {
 
 std::optional<Violation> Simulation::compare() {
     if (auto violation = must_have_equal_copies(cluster_)) return violation;
-    return workload_.must_be_linearizable();
+    if (auto violation = workload_.must_be_linearizable()) return violation;
+    return must_be_explained(cluster_, workload_.history());
 }
 
 } // namespace

@@ -143,13 +143,15 @@ std::optional<Violation> Workload::must_be_answered(Cluster& cluster) const {
     return std::nullopt;
 }
 
-std::optional<Violation> Workload::must_be_linearizable() const {
-    auto finding = check_history(history_);
-    if (!finding) return std::nullopt;
-    const bool undecided = finding->kind == Finding::Kind::undecided;
+std::optional<Violation> Workload::must_be_linearizable() {
+    const HistoryVerdict verdict = judge_history(history_);
+    judged_ = verdict.objects;
+    undecided_ = verdict.undecided;
+    if (!verdict.finding) return std::nullopt;
+    const Finding& finding = *verdict.finding;
+    const bool undecided = finding.kind == Finding::Kind::undecided;
     return Violation{undecided ? "undecided" : "not linearizable",
-                     fmt::format("{}: {}", finding->object, finding->story),
-                     name_in(finding->object)};
+                     fmt::format("{}: {}", finding.object, finding.story), name_in(finding.object)};
 }
 
 } // namespace cloudlet::rados::sim

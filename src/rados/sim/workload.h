@@ -43,7 +43,11 @@ public:
     bool all_answered() const;
     std::optional<Violation> must_be_answered(Cluster& cluster) const;
     /// The answers are those of objects that change one request at a time.
-    std::optional<Violation> must_be_linearizable() const;
+    std::optional<Violation> must_be_linearizable();
+    /// Of must_be_linearizable(): all objects that were judged, and those left undecided.
+    size_t judged() const { return judged_; }
+    size_t undecided() const { return undecided_; }
+    const History& history() const { return history_; }
 
 private:
     class Ear;
@@ -67,6 +71,7 @@ private:
     Engine* engine_ = nullptr;
     std::vector<Client> clients_;
     History history_;
+    size_t judged_ = 0, undecided_ = 0;
 };
 
 } // namespace cloudlet::rados::sim

@@ -99,6 +99,7 @@ struct PgMove {
     enum class Table : uint8_t { stage, work };
     Table table = Table::stage;
     size_t row = 0;
+    uint8_t from = 0; // the state that was left, where the row says "any"
 };
 
 std::string_view name_of(PgStage stage); // "get_info"

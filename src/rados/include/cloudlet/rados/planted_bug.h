@@ -39,6 +39,13 @@ enum class PlantedBug : uint8_t {
     ignore_preemption,        // a PG goes on though a higher priority took its slot
     full_refuses_removal,     // a full cluster refuses what would free it
     norebalance_stops_repair, // the flag stops the backfill of degraded PGs, too
+    ignore_noout,             // time marks OSDs out all the same
+    ignore_noin,              // an OSD that boots comes in all the same
+    ignore_noup,              // an OSD that boots comes up all the same
+    ignore_nodown,            // reports mark OSDs down all the same
+    ignore_nobackfill,        // copies are filled all the same
+    ignore_norecover,         // objects are recovered all the same
+    ignore_pause,             // requests are carried out all the same
     one_reporter_convinces,   // one host's word marks an OSD down
     keep_withdrawn_report,    // a report counts after it was taken back
     stale_leader_writes,      // a monitor appends without comparing the epoch
