@@ -38,7 +38,7 @@ Result<void> PlacementGroup::create(const MapEpoch& map, const PgHistory& histor
 
 void PlacementGroup::advance(const MapEpochPtr& before, const MapEpochPtr& after) {
     if (after->epoch() <= copy_.epoch) {
-        // The record may be ahead of the map that the OSD began at.
+        // The record was on disk before the OSD's own epoch was.
         if (after->epoch() == copy_.epoch) begin_at(*after);
         return;
     }

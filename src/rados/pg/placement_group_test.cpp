@@ -351,6 +351,18 @@ struct Replica : testing::Test {
     PlacementGroup& pg = *host.pg;
 };
 
+TEST_F(Replica, takes_part_when_its_record_was_ahead_of_its_osd_in_a_crash) {
+    const MapEpochPtr before = host.map();
+    host.step([&](auto& s) { s.new_pg_upmap[host.id] = {0, 1, 3}; });
+    PlacementGroup again(host, host.id);
+    ASSERT_TRUE(again.copy().load());
+    ASSERT_EQ(again.copy().epoch, host.map()->epoch());
+    again.advance(before, host.map());
+    again.settle();
+    EXPECT_EQ(again.stage(), PgStage::waiting);
+    EXPECT_EQ(again.view().acting.osds, (std::vector<int32_t>{0, 1, 3}));
+}
+
 TEST_F(Replica, tells_its_primary_what_it_has_and_waits) {
     TestHost other(1);
     other.create();
