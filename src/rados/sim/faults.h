@@ -67,6 +67,7 @@ private:
         Kind kind = Kind::count;
         NodeId node = 0;
         Links links = {};
+        std::vector<size_t> slow = {}; // OSDs whose disks are
         bool over = false;
     };
 
@@ -86,7 +87,9 @@ private:
     void go_on_replacing();
     bool jump_wall();
     bool make_island();
+    void talk_across(NodeId client, const std::vector<bool>& alone, Duration span);
     bool black_out();
+    void cut_power(const Lasting& fault);
     bool quarrel();
     bool damage_record();
     bool is_filled_again() const;
@@ -94,6 +97,7 @@ private:
 
     void last(Lasting fault);
     void last(Lasting fault, Duration least, Duration most);
+    void last_for(Lasting fault, Duration span);
     void end(Lasting& fault);
     NodeId any_node();
     std::optional<size_t> any_living_osd();

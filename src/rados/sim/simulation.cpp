@@ -69,10 +69,12 @@ public:
     void direct(const Event& event) override {
         switch (event.kind) {
         case Event::Kind::work:
-            if (event.number == 1)
-                workload_.ask_once(cluster_, event.node);
-            else
+            if (event.number == 0)
                 workload_.go_on(cluster_, event.node);
+            else if (event.number == 1)
+                workload_.ask_once(cluster_, event.node);
+            else if (is_working_)
+                workload_.run_errand(cluster_, event.node, event.number);
             break;
         case Event::Kind::strike: strike(); break;
         case Event::Kind::recover: faults_.recover(event.number); break;

@@ -96,6 +96,18 @@ void Workload::ask_once(Cluster& cluster, NodeId node) {
         ask(cluster, client, something(clients_[client], hot_objects));
 }
 
+void Workload::run_errand(Cluster& cluster, NodeId node, uint32_t number) {
+    constexpr size_t most_open = 12;
+    const auto client = static_cast<size_t>(cluster.engine().entity(node).number);
+    if (!cluster.client(client) || clients_[client].open.size() >= most_open) return;
+    ObjectRequest request{.pool = first_pool, .name = objects_[(number - 2) / 2]};
+    if (number == errand(Errand::read, (number - 2) / 2))
+        request.ops = {op::Read{}};
+    else
+        request.ops = {clients_[client].requests.random_append(random_)};
+    ask(cluster, client, std::move(request));
+}
+
 /// Of the first objects.
 ObjectRequest Workload::something(Client& client, size_t objects) {
     ObjectRequest request{.pool = pools_[random_.below(pools_.size())],

@@ -34,6 +34,14 @@ public:
     void burst(Cluster& cluster);
     /// One request of a burst.
     void ask_once(Cluster& cluster, NodeId node);
+    /// A request to one object of the first pool, as the number of an Event::work; these are above
+    /// those of other work.
+    enum class Errand : uint8_t { read, append };
+    static uint32_t errand(Errand what, uint32_t object) {
+        return 2 + 2 * object + static_cast<uint32_t>(what);
+    }
+    static constexpr PoolId first_pool = 1;
+    void run_errand(Cluster& cluster, NodeId node, uint32_t number);
     /// Asks for all of every object, once.
     void read_everything(Cluster& cluster);
 
