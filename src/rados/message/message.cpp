@@ -42,7 +42,8 @@ constexpr std::array<std::string_view, 35> body_names = {"Boot",
                                                          "Reserve",
                                                          "ScrubAsk",
                                                          "ScrubAnswer",
-                                                         "MarkUnfoundLost"};
+                                                         "MarkUnfoundLost",
+                                                         "ScrubReserve"};
 static_assert(body_names.size() == std::variant_size_v<MessageBody>);
 
 template <typename Body>

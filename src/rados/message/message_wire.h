@@ -333,6 +333,12 @@ void transfer(Io& io, V& value) {
     all(io, value.backfill, value.round, value.priority);
 }
 
+template <typename Io, Is<message::ScrubReserve> V>
+void transfer(Io& io, V& value) {
+    transfer(io, value.pg);
+    checked_enum(io, value.step, message::ScrubReserve::Step::release, "a reservation's step");
+}
+
 template <typename Io, Is<message::ScrubAsk> V>
 void transfer(Io& io, V& value) {
     all(io, value.pg, value.number, value.from, value.to, value.deep);

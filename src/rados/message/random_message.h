@@ -204,6 +204,9 @@ private:
         m = {pg_.pg(), static_cast<message::Reserve::Step>(random_.below(5)), pg_.flag(),
              pg_.number(), static_cast<uint8_t>(random_.below(256))};
     }
+    void fill(message::ScrubReserve& m) {
+        m = {pg_.pg(), static_cast<message::ScrubReserve::Step>(random_.below(4))};
+    }
     void fill(message::ScrubAsk& m) {
         m = {pg_.pg(), random_.next(), pg_.cursor(), pg_.cursor(), pg_.flag()};
     }

@@ -12,4 +12,8 @@ namespace cloudlet::rados {
 std::vector<HealthCheck> check_pgs(const MapEpoch& now, const std::map<PgId, PgReport>& reports,
                                    const InactiveTimes& inactive, Duration patience);
 
+/// Adds PG_NOT_SCRUBBED and PG_NOT_DEEP_SCRUBBED. A stamp of the future is not late.
+void check_scrubs(const OsdMap& map, const std::map<PgId, PgReport>& reports,
+                  const ScrubTimes& scrubs, std::vector<HealthCheck>& checks);
+
 } // namespace cloudlet::rados

@@ -106,6 +106,7 @@ void OsdCore::wake() {
     if (stopped_) return;
     pings();
     run_timers();
+    look_for_scrubs();
     monitor_timers();
     finish_event();
 }
@@ -184,7 +185,7 @@ void OsdCore::schedule() {
     if (stopped_) return;
     MonotonicTime next = std::min({wish_again_at_, subscribe_at_, report_all_at_, beacon_at_});
     // Who is not up pings nobody, and must not be woken for it again and again.
-    if (booted_) next = std::min(next, heartbeats_.deadline());
+    if (booted_) next = std::min({next, heartbeats_.deadline(), scrubs_at_});
     if (!unreported_.empty()) next = std::min(next, report_at_);
     if (!timers_.empty()) next = std::min(next, timers_.begin()->first);
     // A wake-up that was asked for earlier comes anyway, and asks for the next one.

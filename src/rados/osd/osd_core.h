@@ -6,6 +6,7 @@
 //   osd_dispatch.cpp  messages: to which PG, and what if there is none (yet)
 //   osd_monitors.cpp  what is wanted of the monitors, until the map shows it
 //   osd_pings.cpp     heartbeats
+//   osd_scrubs.cpp    which PG is scrubbed next without being asked to
 //
 // One thread.
 
@@ -42,6 +43,7 @@ public:
     const std::map<PgId, std::unique_ptr<PlacementGroup>>& pgs() const { return pgs_; }
     const std::map<PgId, std::string>& set_aside() const { return set_aside_; }
     bool booted() const { return booted_; }
+    ScrubCounts scheduled_scrubs() const { return scrub_counts_; }
 
     // PgHost
     int32_t number() const override { return number_; }
@@ -61,6 +63,9 @@ public:
     void report(PgId pg) override;
     void ask_slot(PgId pg, int32_t for_osd, uint8_t priority) override;
     void give_back_slot(PgId pg, int32_t for_osd) override;
+    bool take_scrub_slot(PgId pg) override;
+    void give_back_scrub_slot(PgId pg) override { scrubbed_.erase(pg); }
+    void scrub_begins(bool deep) override;
     MonotonicTime answered_us(int32_t osd) const override;
     Duration lets_read(int32_t osd) const override;
     void confirm(int32_t osd) override;
@@ -147,6 +152,10 @@ private:
     void withdraw(int32_t osd);
     std::set<int32_t> heartbeat_peers() const;
 
+    // osd_scrubs
+    bool may_scrub() const;
+    void look_for_scrubs();
+
     const int32_t number_;
     Uuid disk_;
     World& world_;
@@ -168,6 +177,9 @@ private:
     std::multimap<MonotonicTime, PgId> timers_;
     Slots local_slots_, remote_slots_;
     std::deque<SlotNews> slot_news_;
+    std::set<PgId> scrubbed_; // by slots of scrubs that nobody asked for, ours and others'
+    ScrubCounts scrub_counts_;
+    MonotonicTime scrubs_at_ = {};
 
     bool booted_ = false;
     uint32_t nonce_ = 0;

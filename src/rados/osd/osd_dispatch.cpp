@@ -75,7 +75,10 @@ void OsdCore::without_pg(int32_t from, PgId id, const Message& message) {
 
 void OsdCore::create_pg(const message::CreatePg& request, Epoch epoch) {
     if (find(request.pg) || !is_primary(request.pg) || epoch < this->epoch()) return;
-    create(request.pg, request.history, request.past);
+    // A new PG counts as scrubbed, or all that are made together would be at once.
+    PgHistory history = request.history;
+    history.last_scrub_stamp = history.last_deep_scrub_stamp = world_.wall();
+    create(request.pg, history, request.past);
 }
 
 bool OsdCore::is_primary(PgId id) const {

@@ -505,6 +505,14 @@ TEST_F(Osd, reports_its_pgs_soon_after_they_change_and_all_of_them_now_and_then)
     EXPECT_FALSE(world.take<message::Reports>(mon(0)).empty());
 }
 
+TEST_F(Osd, counts_a_new_pg_as_scrubbed) {
+    start_and_boot();
+    create_pg();
+    const auto report = machine->reports().at(0);
+    EXPECT_EQ(report.history.last_scrub_stamp, world.wall());
+    EXPECT_EQ(report.history.last_deep_scrub_stamp, world.wall());
+}
+
 TEST_F(Osd, sends_beacons) {
     start_and_boot();
     run(seconds(1));

@@ -45,6 +45,12 @@ public:
     virtual void ask_slot(PgId pg, int32_t for_osd, uint8_t priority) = 0;
     virtual void give_back_slot(PgId pg, int32_t for_osd) = 0;
 
+    /// One of the slots for scrubs that nobody asked for; false when they are taken, or the OSD
+    /// recovers something. A PG holds one at most.
+    virtual bool take_scrub_slot(PgId pg) = 0;
+    virtual void give_back_scrub_slot(PgId pg) = 0;
+    virtual void scrub_begins(bool deep) = 0; // such a one
+
     /// When the newest ping was sent that the OSD answered without knowing a newer map than ours.
     virtual MonotonicTime answered_us(int32_t osd) const = 0;
     /// For how long from now our last answer to the OSD lets it read.

@@ -70,6 +70,7 @@ void PlacementGroup::start_interval(IntervalChange why, const MapEpoch& last) {
 }
 
 void PlacementGroup::retire() {
+    host_.give_back_scrub_slot(pg_);
     if (planted(PlantedBug::leak_reservation)) return;
     if (now_.repair && now_.repair->slots_wanted.contains(host_.number()))
         host_.give_back_slot(pg_, host_.number());

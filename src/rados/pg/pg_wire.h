@@ -117,11 +117,19 @@ void transfer(Io& io, V& value) {
     }
 }
 
+template <typename Io, Is<WallTime> V>
+void transfer(Io& io, V& value) {
+    int64_t nanoseconds = value.time_since_epoch().count();
+    transfer(io, nanoseconds);
+    if constexpr (Io::reads) value = WallTime(Duration(nanoseconds));
+}
+
 template <typename Io, Is<PgHistory> V>
 void transfer(Io& io, V& value) {
     all(io, value.epoch_created, value.last_epoch_started, value.last_interval_started,
         value.last_epoch_clean, value.last_interval_clean, value.last_epoch_split, value.scrubs,
-        value.scrub_errors, value.same_up_since, value.same_interval_since,
+        value.scrub_errors, value.deep_scrub_errors, value.last_scrub_stamp,
+        value.last_deep_scrub_stamp, value.same_up_since, value.same_interval_since,
         value.same_primary_since);
 }
 

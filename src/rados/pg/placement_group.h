@@ -17,6 +17,7 @@
 //   pg_lost.cpp       objects that nobody has are given up
 //   pg_backfill.cpp   a copy is filled from the cursor on
 //   pg_scrub.cpp      copies are compared
+//   pg_scrub_due.cpp  ... without being asked to
 //   pg_report.cpp     what is told of all this
 //
 // Everything that belongs to one interval is in PgNow, so nothing of an old one can be left over.
@@ -92,13 +93,19 @@ struct PgBackfill {
 };
 
 struct PgScrub {
-    bool deep = false, repair = false;
+    bool deep = false, repair = false, scheduled = false;
     uint64_t number = 0;
     BackfillCursor from = {}, to = {};
     bool asked = false;
     std::map<int32_t, std::map<PgObject, message::ScrubbedObject>> answers = {};
     std::set<int32_t> waits_for = {};
     uint64_t errors = 0, repaired = 0;
+};
+
+/// Slots for a scrub that nobody asked for: ours, and those of the others.
+struct PgScrubSlots {
+    std::set<int32_t> waits_for = {}, held = {};
+    bool refused = false;
 };
 
 /// What a primary needs until it serves.
@@ -145,6 +152,8 @@ struct PgNow {
     std::unique_ptr<PgRepair> repair = {};
     std::unique_ptr<PgBackfill> backfill = {};
     std::unique_ptr<PgScrub> scrub = {};
+    std::unique_ptr<PgScrubSlots> scrub_slots = {};
+    MonotonicTime scrub_again_at = {}; // after slots were refused
     Boxed<std::vector<message::ScrubCommand>> scrubs_asked = {};
     /// By primary, what it asked us for: waiting or granted.
     Boxed<std::map<int32_t, message::Reserve>> slots_given = {};
@@ -182,6 +191,10 @@ public:
     void client_op(PgRequest request);
     void scrub_command(const message::ScrubCommand& command);
     message::CommandDone mark_unfound_lost(const message::MarkUnfoundLost& command);
+    /// A scrub that nobody asked for and that may begin now.
+    std::optional<DueScrub> scrub_due() const;
+    /// Begins it, if all who take part have a slot for it.
+    void reserve_scrub();
     void slot_granted(int32_t for_osd);
     void slot_lost(int32_t for_osd);
     void timer();
@@ -330,6 +343,7 @@ private:
 
     // pg_scrub
     void next_scrub();
+    void begin_scrub(const message::ScrubCommand& how, bool scheduled);
     void scrub_chunk();
     void ask_scrub();
     void serve_scrub(int32_t from, const message::ScrubAsk& ask);
@@ -338,9 +352,17 @@ private:
     void compare_object(const PgObject& object);
     void take_away(int32_t osd, const PgObject& object, LogVersion removal);
     void end_scrub();
+    void abort_scrub();
     std::map<PgObject, message::ScrubbedObject> scan_copy(const BackfillCursor& from,
                                                           const BackfillCursor& to, bool deep);
     bool in_scrubbed_chunk(const PgObject& object) const;
+
+    // pg_scrub_due
+    void take_scrub_reserve(int32_t from, const message::ScrubReserve& reserve);
+    void scrub_slots_answered();
+    void give_up_scrub();
+    void give_back_scrub_slots();
+    bool scrub_is_held() const;
 
     // pg_report
     void take_query(int32_t from, const message::Query& query);

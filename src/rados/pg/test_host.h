@@ -217,6 +217,12 @@ public:
         slot_priorities.push_back(priority);
     }
     void give_back_slot(PgId, int32_t osd) override { slots_held.erase(osd); }
+    bool take_scrub_slot(PgId) override {
+        scrub_slot_held = scrub_slot_held || scrub_slot_free;
+        return scrub_slot_held;
+    }
+    void give_back_scrub_slot(PgId) override { scrub_slot_held = false; }
+    void scrub_begins(bool deep) override { ++(deep ? scrubs_begun.deep : scrubs_begun.shallow); }
     MonotonicTime answered_us(int32_t osd) const override {
         auto found = answered.find(osd);
         return found == answered.end() ? MonotonicTime{} : found->second;
@@ -238,6 +244,8 @@ public:
     std::deque<int32_t> slots_asked;
     std::vector<uint8_t> slot_priorities; // that were asked with
     std::set<int32_t> slots_held, confirmed;
+    bool scrub_slot_free = true, scrub_slot_held = false;
+    ScrubCounts scrubs_begun;
     std::map<int32_t, MonotonicTime> answered;
     Duration lets{0};
     double used = 0;

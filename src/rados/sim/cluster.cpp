@@ -157,6 +157,11 @@ void Cluster::start_osd(size_t osd) {
     options.log = plan_.log;
     options.backfill_batch = options.scrub_chunk = plan_.batch;
     options.recover_at_once = std::min<size_t>(plan_.batch, 3);
+    if (plan_.scrubs) {
+        options.scrub = *plan_.scrubs;
+        options.scrub_tick = std::chrono::seconds(1);
+        options.scrub_retry = std::chrono::seconds(2);
+    }
     options.address.addresses = {
         {.kind = Address::Kind::msgr2, .socket_address = std::string(16, static_cast<char>(osd))}};
     auto machine =
@@ -164,6 +169,7 @@ void Cluster::start_osd(size_t osd) {
                                      *osds_[osd].disk, maps_, options);
     OsdMachine& it = *machine;
     osds_[osd].machine = &it;
+    osds_[osd].scrubs = {};
     osds_[osd].disk->attach(it);
     engine_.install(node, std::move(machine));
     it.start();
@@ -287,7 +293,14 @@ void Cluster::acted(NodeId node) {
     if (!is_osd(node)) return;
     const int32_t number = engine_.entity(node).number;
     Osd& osd = osds_[static_cast<size_t>(number)];
-    if (osd.machine) flags_.acted(number, osd.machine->epoch());
+    newest(); // the judge knows the flags of all epochs
+    if (osd.machine) {
+        const ScrubCounts begun = osd.machine->scheduled_scrubs();
+        const Epoch known = std::exchange(osd.known, osd.machine->epoch());
+        flags_.acted(number, osd.known);
+        flags_.scrubbed(number, known, osd.known, osd.scrubs, begun);
+        osd.scrubs = begun;
+    }
     if (osd.machine && osd.machine->stopped()) {
         crash(node);
         return;
@@ -297,7 +310,13 @@ void Cluster::acted(NodeId node) {
 
 void Cluster::crashed(NodeId node) { crash(node); }
 
+void Cluster::sent(NodeId from, const Message& message) {
+    newest();
+    flags_.sent(engine_.entity(from), message);
+}
+
 void Cluster::moved(NodeId node, const PgMove& move) {
+    newest();
     const int32_t number = engine_.entity(node).number;
     if (const OsdMachine* machine = osds_[static_cast<size_t>(number)].machine)
         flags_.moved(number, machine->epoch(), move);

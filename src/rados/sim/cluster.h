@@ -85,9 +85,7 @@ public:
     void handle(const Event& event) override;
     void acted(NodeId node) override;
     void crashed(NodeId node) override;
-    void sent(NodeId from, const Message& message) override {
-        flags_.sent(engine_.entity(from), message);
-    }
+    void sent(NodeId from, const Message& message) override;
     void moved(NodeId node, const PgMove& move) override;
 
 private:
@@ -103,6 +101,8 @@ private:
         uint32_t generation = 0; // of the disk
         bool wanted = true;
         OsdMachine* machine = nullptr;
+        ScrubCounts scrubs = {}; // up to the last event
+        Epoch known = 0;         // behind the last event
     };
 
     void start_monitor(size_t monitor);

@@ -91,6 +91,19 @@ void FlagJudge::acted(int32_t osd, Epoch epoch) {
                           osd, epoch));
 }
 
+/// A flag holds them when all maps that the OSD may have known then say so.
+void FlagJudge::scrubbed(int32_t osd, Epoch known, Epoch epoch, const ScrubCounts& before,
+                         const ScrubCounts& now) {
+    if (before == now) return;
+    uint32_t held = map_noscrub | map_nodeep_scrub;
+    for (Epoch each = known; each <= epoch; ++each) held &= flags_in(each);
+    auto begins = [&](const char* flag) {
+        blame(fmt::format("osd.{} begins a scrub in epoch {}, though {} is set", osd, epoch, flag));
+    };
+    if (now.shallow > before.shallow && (held & map_noscrub)) begins("noscrub");
+    if (now.deep > before.deep && (held & map_nodeep_scrub)) begins("nodeep-scrub");
+}
+
 /// Of an epoch that only a planted bug makes, nothing is known.
 uint32_t FlagJudge::flags_in(Epoch epoch) const {
     return epoch < base_ || epoch - base_ >= flags_.size() ? 0 : flags_[epoch - base_];

@@ -14,6 +14,7 @@
 
 #include "cloudlet/rados/machine.h"
 #include "cloudlet/rados/message.h"
+#include "cloudlet/rados/osd_machine.h"
 #include "cloudlet/rados/osd_map.h"
 
 namespace cloudlet::rados::sim {
@@ -34,6 +35,10 @@ public:
     void moved(int32_t osd, Epoch epoch, const PgMove& move);
     /// The OSD has dealt with an event: what a flag stops has stopped.
     void acted(int32_t osd, Epoch epoch);
+    /// In one event, which began in the epoch `known` and ended in `epoch`, the OSD began the
+    /// scrubs between `before` and `now` that nobody asked for. noscrub, nodeep-scrub.
+    void scrubbed(int32_t osd, Epoch known, Epoch epoch, const ScrubCounts& before,
+                  const ScrubCounts& now);
     /// The OSD's process is at its end.
     void ended(int32_t osd) { works_[static_cast<size_t>(osd)] = {}; }
 

@@ -163,6 +163,10 @@ void Operations::hold_rebalancing(bool hold) {
                                     : command::SetFlags{.clear = map_norebalance});
 }
 
+void Operations::hold_scrubs() {
+    cluster_.operators().order(command::SetFlags{.set = map_noscrub | map_nodeep_scrub});
+}
+
 void Operations::reweigh() {
     const auto part = static_cast<uint32_t>(random_.below(4) + 1) * 0x4000;
     if (random_.chance(0.5))

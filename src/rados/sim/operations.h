@@ -25,6 +25,7 @@ public:
     /// Sets and clears the flag that holds what some PG is doing now.
     void hold_work();
     void hold_rebalancing(bool hold);
+    void hold_scrubs();
     /// Takes the OSD out, and ends its process: it comes back as a former copy.
     void send_away(int32_t osd);
     /// Clears all flags, takes all OSDs in at full weight.

@@ -41,13 +41,11 @@ public:
 
     std::optional<Violation> live() {
         using Phase = std::optional<Violation> (Simulation::*)();
-        constexpr std::pair<const char*, Phase> phases[] = {{"boot", &Simulation::boot},
-                                                            {"work", &Simulation::work},
-                                                            {"heal", &Simulation::heal},
-                                                            {"scrub", &Simulation::scrub},
-                                                            {"final reads", &Simulation::read_all},
-                                                            {"quiet", &Simulation::rest},
-                                                            {"compare", &Simulation::compare}};
+        constexpr std::pair<const char*, Phase> phases[] = {
+            {"boot", &Simulation::boot},   {"work", &Simulation::work},
+            {"heal", &Simulation::heal},   {"due scrubs", &Simulation::due_scrubs},
+            {"scrub", &Simulation::scrub}, {"final reads", &Simulation::read_all},
+            {"quiet", &Simulation::rest},  {"compare", &Simulation::compare}};
         for (auto [name, phase] : phases) {
             story_.announce(cluster_.engine().now(), name);
             if (auto violation = (this->*phase)()) return violation;
@@ -89,6 +87,7 @@ private:
     std::optional<Violation> boot();
     std::optional<Violation> work();
     std::optional<Violation> heal();
+    std::optional<Violation> due_scrubs();
     std::optional<Violation> scrub();
     std::optional<Violation> read_all();
     std::optional<Violation> rest();
@@ -106,7 +105,12 @@ private:
     std::optional<Violation> fill_without_rebalancing();
     Violation time_stands_still();
     uint64_t messages_allowed() const;
-    bool is_whole() { return all_up() && !first_unclean(cluster_) && !is_scrubbing(); }
+    std::optional<Violation> fail_over();
+    bool is_whole() { return all_up() && !first_unclean(cluster_); }
+    /// Where scrubs are due all the time, nobody waits for their end.
+    bool is_done() { return is_whole() && (plan_.scrubs || !is_scrubbing()); }
+    bool is_quiet() { return is_whole() && !is_scrubbing(); }
+    std::map<PgId, PgHistory> histories();
     bool all_up();
     bool is_scrubbing();
 
@@ -195,7 +199,7 @@ uint64_t Simulation::messages_allowed() const {
 
 std::optional<Violation> Simulation::boot() {
     return run(
-        boot_within, [&] { return is_whole(); }, [&] { return must_be_clean(cluster_); });
+        boot_within, [&] { return is_done(); }, [&] { return must_be_clean(cluster_); });
 }
 
 std::optional<Violation> Simulation::work() {
@@ -257,7 +261,7 @@ std::optional<Violation> Simulation::heal() {
         whole_within,
         [&] {
             return workload_.is_done() && workload_.all_answered() && !faults_.is_replacing() &&
-                   cluster_.operators().idle() && is_whole();
+                   cluster_.operators().idle() && is_done();
         },
         [&]() -> std::optional<Violation> {
             if (auto violation = must_be_clean(cluster_)) return violation;
@@ -310,6 +314,82 @@ bool Simulation::is_scrubbing() {
     return false;
 }
 
+/// Every PG is scrubbed before long; then all such scrubs are held, for what comes next.
+std::optional<Violation> Simulation::due_scrubs() {
+    if (!plan_.scrubs) return std::nullopt;
+    const auto before = histories();
+    auto first_starved = [&]() -> std::optional<PgId> {
+        for (const auto& [pg, history] : histories())
+            if (history.scrubs <= before.at(pg).scrubs) return pg;
+        return std::nullopt;
+    };
+    auto starved = run(
+        whole_within, [&] { return !first_starved(); },
+        [&] {
+            const std::string pg = first_starved().value_or(PgId{}).to_string();
+            return Violation{"not scrubbed", fmt::format("{} is not scrubbed any more", pg), pg};
+        });
+    if (starved) return starved;
+    operations_.hold_scrubs();
+    auto violation = run(
+        whole_within, [&] { return cluster_.operators().idle() && is_quiet(); },
+        [&] {
+            return Violation{"scrub without end", "a PG is scrubbing though flags hold it", ""};
+        });
+    if (violation || random_.chance(0.5)) return violation;
+    return fail_over();
+}
+
+/// When a PG was scrubbed is still known when its primary is gone.
+std::optional<Violation> Simulation::fail_over() {
+    auto pause = [&](Duration time) {
+        return run(
+            time, [] { return false; }, [] { return std::nullopt; });
+    };
+    if (auto violation = pause(seconds(5))) return violation; // so that the copies learn it
+    const auto before = histories();
+    const auto pgs = cluster_.pgs();
+    const PgId one = pgs[random_.below(pgs.size())];
+    const int32_t primary = cluster_.newest()->acting(one).primary;
+    const NodeId node = cluster_.osd_node(static_cast<size_t>(primary));
+    cluster_.stop(node);
+    cluster_.operators().order(command::Down{primary});
+    auto serves = [&](PgId pg) {
+        const auto report = cluster_.report(pg);
+        return report && (report->state.has(PgFlag::active) || report->state.has(PgFlag::peered));
+    };
+    auto violation = run(
+        whole_within, [&] { return std::ranges::all_of(pgs, serves); },
+        [&] { return must_be_clean(cluster_); });
+    if (violation) return violation;
+    for (const auto& [pg, history] : histories()) {
+        const PgHistory& known = before.at(pg);
+        if (history.scrubs == known.scrubs && history.last_scrub_stamp == known.last_scrub_stamp &&
+            history.last_deep_scrub_stamp == known.last_deep_scrub_stamp)
+            continue;
+        return Violation{"scrub forgotten",
+                         fmt::format("{} was scrubbed {} times, last at {}; without osd.{} it is "
+                                     "{} times and {}",
+                                     pg.to_string(), known.scrubs,
+                                     format_time(known.last_scrub_stamp), primary, history.scrubs,
+                                     format_time(history.last_scrub_stamp)),
+                         pg.to_string()};
+    }
+    cluster_.start(node);
+    return run(
+        whole_within, [&] { return is_quiet(); }, [&] { return must_be_clean(cluster_); });
+}
+
+/// As far as primaries report; the others have empty ones.
+std::map<PgId, PgHistory> Simulation::histories() {
+    std::map<PgId, PgHistory> all;
+    for (PgId pg : cluster_.pgs()) {
+        const auto report = cluster_.report(pg);
+        all[pg] = report ? report->history : PgHistory{};
+    }
+    return all;
+}
+
 std::optional<Violation> Simulation::scrub() {
     if (faults_.must_wait()) {
         operations_.scrub_all({.deep = true, .repair = true});
@@ -328,7 +408,7 @@ std::optional<Violation> Simulation::scrub() {
         const MonotonicTime begun = cluster_.engine().now();
         auto violation = run(
             whole_within,
-            [&] { return cluster_.engine().now() - begun >= seconds(5) && is_whole(); },
+            [&] { return cluster_.engine().now() - begun >= seconds(5) && is_quiet(); },
             [&]() -> std::optional<Violation> {
                 if (auto unclean = must_be_clean(cluster_)) return unclean;
                 return Violation{"scrub without end", "a PG is still scrubbing", ""};

@@ -339,6 +339,13 @@ struct ScrubAnswer {
     std::map<PgObject, ScrubbedObject> objects = {};
     bool operator==(const ScrubAnswer&) const = default;
 };
+/// A scrub that nobody asked for needs a slot on each OSD that takes part.
+struct ScrubReserve {
+    enum class Step : uint8_t { ask, granted, refused, release };
+    PgId pg = {};
+    Step step = Step::ask;
+    bool operator==(const ScrubReserve&) const = default;
+};
 
 } // namespace message
 
@@ -352,7 +359,7 @@ using MessageBody =
                  message::Activated, message::Learn, message::Drop, message::Replicate,
                  message::Replicated, message::Pull, message::Push, message::Pushed, message::Scan,
                  message::Scanned, message::BackfillProgress, message::Reserve, message::ScrubAsk,
-                 message::ScrubAnswer, message::MarkUnfoundLost>;
+                 message::ScrubAnswer, message::MarkUnfoundLost, message::ScrubReserve>;
 
 struct Message {
     Epoch epoch = 0; // of the sender's map

@@ -3,12 +3,14 @@
 // of itself, and which objects it lacks. Plain data without I/O; a value belongs to one thread
 // while it changes.
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
 
+#include "cloudlet/base/clock.h"
 #include "cloudlet/rados/boxed.h"
 #include "cloudlet/rados/osd_map.h"
 
@@ -109,12 +111,17 @@ struct PgHistory {
     Epoch last_epoch_started = 0, last_interval_started = 0; // all acting had activated
     Epoch last_epoch_clean = 0, last_interval_clean = 0;     // all copies were whole
     Epoch last_epoch_split = 0;
-    uint64_t scrubs = 0;       // how often all copies were compared
-    uint32_t scrub_errors = 0; // that the last time left
+    uint64_t scrubs = 0;            // how often all copies were compared
+    uint32_t scrub_errors = 0;      // that the last time left
+    uint32_t deep_scrub_errors = 0; // that the last deep scrub left: a shallow one may not see them
+    /// When they were compared last, by the clocks of the primaries of those times, which may be
+    /// wrong: whoever knows more scrubs knows better.
+    WallTime last_scrub_stamp = {}, last_deep_scrub_stamp = {};
     Epoch same_up_since = 0, same_interval_since = 0, same_primary_since = 0;
     bool operator==(const PgHistory&) const = default;
     /// Takes over what `other` knows better. The same_..._since are the reader's own.
     void learn(const PgHistory& other);
+    uint32_t known_scrub_errors() const { return std::max(scrub_errors, deep_scrub_errors); }
 };
 
 /// What one copy says of itself.

@@ -33,6 +33,9 @@ enum class PlantedBug : uint8_t {
     push_stale_object,        // recovery sends whatever it has, and calls it new
     ignore_checksums,         // a damaged object reads as an empty one
     scrub_trusts_primary,     // repair copies the primary's object over the others
+    ignore_noscrub,           // the flag does not hold scrubs that are due
+    forget_scrub_stamp,       // a copy does not learn when the PG was scrubbed
+    leak_scrub_slot,          // a copy keeps its slot when the scrub is over
     half_a_list,              // a failing guard does not take back what came before
     forget_recovery_wakeup,   // an op that waits for an object is not woken
     leak_reservation,         // a reservation is kept after its interval
