@@ -98,7 +98,10 @@ uint64_t ClientMachine::submit(ObjectRequest request) {
 
 void ClientMachine::receive(const Entity& from, const MessagePtr& message) {
     if (from.is_monitor()) quiet_since_ = world_.now();
-    if (const auto* maps = std::get_if<message::Maps>(&message->body)) take_maps(from, *maps);
+    if (const auto* maps = std::get_if<message::Maps>(&message->body)) {
+        if (from.is_monitor() && (maps->full || !maps->steps.empty())) waits_for_map_ = false;
+        take_maps(from, *maps);
+    }
     if (const auto* reply = std::get_if<message::ClientReply>(&message->body))
         take_reply(from, *reply);
     settle();
@@ -138,8 +141,9 @@ std::vector<std::string> ClientMachine::describe() const {
 
 void ClientMachine::ask_monitor() {
     quiet_since_ = world_.now();
-    world_.send(Entity::monitor(options_.monitors[monitor_]),
-                make_message(epoch(), message::GetMaps{.have = epoch(), .full = epoch() == 0}));
+    waits_for_map_ = true;
+    const message::GetMaps wanted{.have = epoch(), .full = epoch() == 0, .next = true};
+    world_.send(Entity::monitor(options_.monitors[monitor_]), make_message(epoch(), wanted));
 }
 
 void ClientMachine::ask_next_monitor() {
@@ -150,6 +154,7 @@ void ClientMachine::ask_next_monitor() {
 void ClientMachine::ask_whole_map() {
     world_.send(Entity::monitor(options_.monitors[monitor_]),
                 make_message(epoch(), message::GetMaps{.have = 0, .full = true}));
+    waits_for_map_ = true; // it answers at once
 }
 
 std::optional<MonotonicTime> ClientMachine::deadline() const {
@@ -158,8 +163,10 @@ std::optional<MonotonicTime> ClientMachine::deadline() const {
     return std::nullopt;
 }
 
+/// A client that has nothing to do does not follow the map.
 void ClientMachine::watch_monitor() {
     auto until = deadline();
+    if (until && !waits_for_map_) ask_monitor();
     if (!until || (wake_wanted_ && *wake_wanted_ <= *until)) return;
     wake_wanted_ = until;
     world_.wake_at(*until);

@@ -114,7 +114,8 @@ struct Client final : ClientListener {
             if (const auto* op = std::get_if<message::ClientOp>(&message->body))
                 attempts[op->request.number] = op->attempt;
     }
-    /// What was sent since it was asked last: "osd.0 17 e3", "mon.1 maps after 3".
+    /// What was sent since this was asked last, but questions for the next map: "osd.0 17 e3",
+    /// "mon.1 all after 0".
     Words sent() {
         Words lines;
         note_attempts();
@@ -123,13 +124,21 @@ struct Client final : ClientListener {
                 lines.push_back(
                     fmt::format("{} {} e{}", to.to_string(), op->request.number, message->epoch));
             if (const auto* maps = std::get_if<message::GetMaps>(&message->body))
-                lines.push_back(fmt::format("{} {} after {}", to.to_string(),
-                                            maps->full ? "all" : "maps", maps->have));
+                (maps->full ? lines : asked)
+                    .push_back(fmt::format("{} {} after {}", to.to_string(),
+                                           maps->full ? "all" : "next", maps->have));
         }
         return lines;
     }
+    /// Questions for the next map since this was asked last: "mon.1 next after 3".
+    Words sent_for_maps() {
+        sent();
+        return std::exchange(asked, {});
+    }
     message::ClientOp last_op() const {
-        return std::get<message::ClientOp>(world.sent.back().second->body);
+        for (auto it = world.sent.rbegin(); it != world.sent.rend(); ++it)
+            if (const auto* op = std::get_if<message::ClientOp>(&it->second->body)) return *op;
+        return {};
     }
     Words told() { return std::exchange(answers, {}); }
 
@@ -139,7 +148,7 @@ struct Client final : ClientListener {
     Epoch newest = 0;
     std::vector<MapStep> steps;
     std::map<uint64_t, uint32_t> attempts; // by number, of what was sent
-    Words answers;
+    Words answers, asked;
     std::function<void()> on_done;
     ClientMachine machine;
 };
@@ -449,13 +458,32 @@ TEST(ClientMachine, AsksAnotherMonitorWithWhatItHasWhenOneStaysSilent) {
     client.world.pass(client.machine, 1h);
     EXPECT_THAT(client.sent(), IsEmpty()) << "nothing is pending";
     client.submit("a", read());
-    client.sent();
+    client.sent_for_maps();
     client.world.pass(client.machine, 29s);
     client.set_flags(map_noout);
+    client.sent_for_maps();
     client.world.pass(client.machine, 29s);
-    EXPECT_THAT(client.sent(), IsEmpty());
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty());
     client.world.pass(client.machine, 1s);
-    EXPECT_THAT(client.sent(), ElementsAre(testing::EndsWith("maps after 2")));
+    EXPECT_THAT(client.sent_for_maps(), ElementsAre(testing::EndsWith("next after 2")));
+}
+
+TEST(ClientMachine, WaitsForTheNextMapWhileItHasSomethingToDo) {
+    Client client;
+    client.begin();
+    client.set_flags(map_noout);
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty()) << "it has nothing to do";
+    client.submit("a", read());
+    EXPECT_THAT(client.sent_for_maps(), ElementsAre(testing::EndsWith("next after 2")));
+    client.receive(Entity::monitor(0), message::Maps{});
+    client.answer(1);
+    client.submit("b", read());
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty()) << "there was none since";
+    client.set_flags(map_noin);
+    EXPECT_THAT(client.sent_for_maps(), ElementsAre(testing::EndsWith("next after 3")));
+    client.answer(2);
+    client.set_flags(map_noup);
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty());
 }
 
 TEST(ClientMachine, SaysWhatItWaitsFor) {

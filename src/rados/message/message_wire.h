@@ -190,7 +190,7 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::GetMaps> V>
 void transfer(Io& io, V& value) {
-    all(io, value.have, value.full);
+    all(io, value.have, value.full, value.next);
 }
 
 template <typename Io, Is<message::DoCommand> V>

@@ -135,7 +135,7 @@ private:
     void fill(message::Reports& m) {
         m = {pg_.list([&] { return report(); })};
     }
-    void fill(message::GetMaps& m) { m = {pg_.epoch(), pg_.flag()}; }
+    void fill(message::GetMaps& m) { m = {pg_.epoch(), pg_.flag(), pg_.flag()}; }
     void fill(message::DoCommand& m) { m = {random_.next(), a_command()}; }
     void fill(message::Maps& m) {
         if (!maps_) return;

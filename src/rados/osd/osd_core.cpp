@@ -94,7 +94,7 @@ void OsdCore::receive(const Entity& from, const MessagePtr& message) {
 
 void OsdCore::reset(const Entity& peer) {
     if (stopped_) return;
-    shared_.erase(peer);
+    known_epochs_.erase(peer);
     if (peer.is_osd() && booted_)
         for (auto& [id, pg] : pgs_) pg->peer_reset(peer.number);
     if (peer.is_monitor() && peer.number == map_monitor_) subscribe();
@@ -183,7 +183,8 @@ void OsdCore::run_timers() {
 
 void OsdCore::schedule() {
     if (stopped_) return;
-    MonotonicTime next = std::min({wish_again_at_, subscribe_at_, report_all_at_, beacon_at_});
+    MonotonicTime next =
+        std::min({wish_again_at_, subscribe_at_, wants_maps_at_, report_all_at_, beacon_at_});
     // Who is not up pings nobody, and must not be woken for it again and again.
     if (booted_) next = std::min({next, heartbeats_.deadline(), scrubs_at_});
     if (!unreported_.empty()) next = std::min(next, report_at_);
@@ -195,12 +196,16 @@ void OsdCore::schedule() {
 }
 
 void OsdCore::send(int32_t osd, MessageBody body) {
+    lead_on(osd);
     world_.send(Entity::osd(osd), make_message(epoch(), std::move(body)));
 }
 
 void OsdCore::send_to_all(const std::vector<int32_t>& osds, MessageBody body) {
     const MessagePtr message = make_message(epoch(), std::move(body));
-    for (int32_t osd : osds) world_.send(Entity::osd(osd), message);
+    for (int32_t osd : osds) {
+        lead_on(osd);
+        world_.send(Entity::osd(osd), message);
+    }
 }
 
 void OsdCore::reply(const Entity& client, message::ClientReply reply) {

@@ -83,6 +83,7 @@ private:
     struct Waiting {
         Entity from;
         MessagePtr message;
+        std::shared_ptr<const void> ticket = {}; // of a client's request that was admitted
     };
     /// A slot changed hands, and the PG has to be told.
     struct SlotNews {
@@ -115,12 +116,18 @@ private:
 
     // osd_maps
     void take_maps(const message::Maps& maps);
+    bool leaps(const message::Maps& maps) const;
     void enter(const MapEpochPtr& before, const MapEpochPtr& after);
     void settle();
     void check_booted();
     void subscribe();
+    void answered_by_monitor(const message::Maps& maps);
+    void map_timer();
     void share_maps(const Entity& peer, Epoch epoch);
-    void ask_for_maps(Epoch epoch);
+    void lead_on(int32_t osd);
+    void note_epoch(const Entity& peer, Epoch epoch);
+    void forget_strangers();
+    void ask_for_maps(Epoch epoch, Duration within);
 
     // osd_dispatch
     void dispatch(const Entity& from, const MessagePtr& message);
@@ -128,7 +135,7 @@ private:
     void to_pg(int32_t from, PgId pg, const Message& message);
     void without_pg(int32_t from, PgId pg, const Message& message);
     void client_op(const Entity& from, const MessagePtr& message);
-    void take_op(const Entity& from, const MessagePtr& message);
+    void take_op(Waiting op);
     void take_throttled_ops();
     void create_pg(const message::CreatePg& create, Epoch epoch);
     bool is_primary(PgId pg) const;
@@ -185,8 +192,10 @@ private:
     uint32_t nonce_ = 0;
     MarkdownHistory markdowns_;
     Epoch saved_epoch_ = 0;
-    std::map<Entity, Epoch> shared_; // up to which epoch a peer got maps from us
-    Epoch heard_epoch_ = 0;          // the newest that anybody named
+    std::map<Entity, Epoch> known_epochs_; // which a peer has, or was led to by us
+    Epoch heard_epoch_ = 0;                // the newest that anybody named
+    bool monitor_owes_maps_ = false;       // an answer, or a map that others have already
+    bool waits_for_next_map_ = false;      // the monitor will tell us whatever comes
 
     Heartbeats heartbeats_;
     bool peers_changed_ = true;
@@ -194,7 +203,8 @@ private:
     Wishes wishes_;
     int32_t leader_ = 0, map_monitor_ = 0;
     unsigned tries_ = 0;
-    MonotonicTime wish_again_at_ = MonotonicTime::max(), subscribe_at_ = {};
+    MonotonicTime wish_again_at_ = MonotonicTime::max();
+    MonotonicTime subscribe_at_ = {}, wants_maps_at_ = MonotonicTime::max();
     std::set<PgId> unreported_;
     MonotonicTime report_at_ = {}, report_all_at_ = {}, beacon_at_ = {};
     double beacon_ratio_ = -1;

@@ -113,7 +113,7 @@ private:
 TEST_F(Osd, asks_for_maps_and_then_to_be_up) {
     start();
     const auto asked = world.take<message::GetMaps>(mon(0));
-    EXPECT_THAT(asked, ElementsAre(message::GetMaps{0, true}));
+    EXPECT_THAT(asked, ElementsAre(message::GetMaps{.full = true}));
     EXPECT_THAT(boots(), IsEmpty());
     get_maps();
     const auto wanted = boots();
@@ -287,10 +287,95 @@ TEST_F(Osd, keeps_a_message_of_a_later_epoch_until_it_has_that_map) {
     make_step([](auto&) {});
     hear(osd(3), message::Query{pg}, machine->epoch() + 1);
     EXPECT_THAT(world.take<message::Notify>(osd(3)), IsEmpty());
-    run(seconds(2));
-    EXPECT_FALSE(world.take<message::GetMaps>(mon(0)).empty()) << "it asks for the map";
+    run(Duration(0));
+    EXPECT_FALSE(world.take<message::GetMaps>(mon(0)).empty()) << "it asks for the map at once";
     hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
     EXPECT_THAT(world.take<message::Notify>(osd(3)), SizeIs(1));
+}
+
+TEST_F(Osd, follows_at_one_monitor_for_as_long_as_it_answers) {
+    start({.monitors = {0, 1, 2}});
+    std::vector<int32_t> asked;
+    auto asks = [&] {
+        for (int32_t monitor = 0; monitor < 3; ++monitor)
+            for (size_t n = world.take<message::GetMaps>(mon(monitor)).size(); n > 0; --n)
+                asked.push_back(monitor);
+        return std::exchange(asked, {});
+    };
+    const int32_t first = asks().at(0);
+    get_maps();
+    hear(mon(first), message::Maps{});
+    mark_up(boots().back());
+    hear(mon(first), message::Maps{});
+    asks();
+    for (int i = 0; i < 5; ++i) {
+        run(seconds(10));
+        EXPECT_THAT(asks(), ElementsAre(first)) << "again and again, so that it is not forgotten";
+        hear(mon(first), message::Maps{});
+    }
+    run(seconds(10));
+    EXPECT_THAT(asks(), ElementsAre(first));
+    run(seconds(3));
+    EXPECT_THAT(asks(), ElementsAre((first + 1) % 3)) << "it was silent";
+    hear(mon((first + 1) % 3), message::Maps{});
+    hear(osd(3), message::Query{pg}, machine->epoch() + 1);
+    run(Duration(0));
+    EXPECT_THAT(asks(), ElementsAre((first + 1) % 3));
+    hear(mon((first + 1) % 3), message::Maps{});
+    run(seconds(3));
+    EXPECT_THAT(asks(), ElementsAre((first + 2) % 3)) << "it is behind what others know";
+}
+
+TEST_F(Osd, waits_at_its_monitor_for_every_map_while_it_misses_somebody) {
+    start_and_boot({.least_heartbeat_peers = 1});
+    hear(mon(0), message::Maps{});
+    run(seconds(20) - milliseconds(1));
+    for (const auto& asked : world.take<message::GetMaps>(mon(0))) EXPECT_FALSE(asked.next);
+    hear(mon(0), message::Maps{});
+    run(milliseconds(1));
+    auto asked = world.take<message::GetMaps>(mon(0));
+    ASSERT_THAT(asked, SizeIs(1));
+    EXPECT_TRUE(asked[0].next);
+    hear(mon(0), message::Maps{});
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), IsEmpty()) << "it waits already";
+    step([](auto&) {});
+    asked = world.take<message::GetMaps>(mon(0));
+    ASSERT_THAT(asked, SizeIs(1)) << "that was not it";
+    EXPECT_EQ(asked[0].have, machine->epoch());
+    step([](auto& s) { s.new_state[1] = s.new_state[2] = osd_up; });
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), IsEmpty()) << "all is said";
+}
+
+TEST_F(Osd, asks_a_monitor_for_a_map_that_a_ping_named_if_nobody_shares_it) {
+    start_and_boot();
+    hear(mon(0), message::Maps{});
+    make_step([](auto&) {});
+    hear(osd(3), message::Ping{world.now(), false});
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), IsEmpty());
+    run(seconds(1));
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), SizeIs(1));
+    hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
+    make_step([](auto&) {});
+    hear(osd(3), message::Ping{world.now(), false});
+    hear(osd(3), message::Maps{.full = {}, .steps = {steps.back()}});
+    run(seconds(1));
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), IsEmpty());
+}
+
+TEST_F(Osd, leads_a_peer_that_is_behind_before_it_speaks_to_it) {
+    start_and_boot();
+    hear(osd(1), message::Ping{world.now(), false});
+    hear(osd(2), message::Ping{world.now(), false});
+    step([](auto& s) { s.new_pg_upmap[pg] = {0, 2, 1}; });
+    world.sent.clear();
+    create_pg();
+    std::vector<std::string> to_osd1;
+    for (const auto& it : world.sent)
+        if (it.to == osd(1)) to_osd1.emplace_back(name_of(it.message->body));
+    EXPECT_THAT(to_osd1, ElementsAre("Maps", "Query"));
+    EXPECT_THAT(world.take<message::Maps>(osd(3)), IsEmpty()) << "there is nothing to tell it";
+    hear(osd(1), message::Query{pg});
+    EXPECT_THAT(world.take<message::Maps>(osd(1)), SizeIs(1)) << "not twice";
 }
 
 TEST_F(Osd, asks_for_the_maps_in_between_rather_than_to_leap) {
@@ -303,6 +388,51 @@ TEST_F(Osd, asks_for_the_maps_in_between_rather_than_to_leap) {
     leap->epoch = known + 2;
     hear(mon(0), message::Maps{.full = leap, .steps = {}});
     EXPECT_EQ(machine->epoch(), known);
+}
+
+TEST_F(Osd, refuses_to_skip_maps_that_its_pgs_would_have_to_know) {
+    auto later = std::make_shared<OsdMap>(test_map(4, 1, 1, 3));
+    start_and_boot();
+    create_pg();
+    store.sync();
+    later->epoch = machine->epoch() + 5;
+    Random random(1);
+    store.crash(random);
+    start();
+    hear(mon(0), message::Maps{.full = later, .steps = {}});
+    EXPECT_TRUE(machine->stopped());
+    EXPECT_THAT(boots(), IsEmpty());
+    EXPECT_THAT(world.told, testing::Contains(testing::HasSubstr("declare it lost")));
+}
+
+TEST_F(Osd, begins_anywhere_while_it_has_no_pgs) {
+    start_and_boot();
+    store.sync();
+    auto later = std::make_shared<OsdMap>(test_map(4, 1, 1, 3));
+    later->epoch = machine->epoch() + 5;
+    start();
+    hear(mon(0), message::Maps{.full = later, .steps = {}});
+    EXPECT_FALSE(machine->stopped());
+    EXPECT_EQ(machine->epoch(), later->epoch);
+    EXPECT_THAT(boots(), SizeIs(1));
+}
+
+TEST_F(Osd, forgets_what_it_told_a_peer_that_went) {
+    start_and_boot();
+    const Epoch known = machine->epoch();
+    step([](auto&) {});
+    hear(osd(3), message::Ping{world.now(), false}, known);
+    hear(Entity::client(1), message::ScrubCommand{pg}, known);
+    EXPECT_THAT(world.take<message::Maps>(osd(3)), SizeIs(1));
+    EXPECT_THAT(world.take<message::Maps>(Entity::client(1)), SizeIs(1));
+    mark_down(3);
+    hear(osd(3), message::Ping{world.now(), false}, known);
+    hear(Entity::client(1), message::ScrubCommand{pg}, known);
+    for (const Entity& peer : {osd(3), Entity::client(1)}) {
+        const auto maps = world.take<message::Maps>(peer);
+        ASSERT_THAT(maps, SizeIs(1)) << peer.to_string();
+        EXPECT_EQ(maps[0].steps.front()->epoch, known + 1) << peer.to_string();
+    }
 }
 
 TEST_F(Osd, says_of_a_pg_that_is_not_here_that_it_has_nothing) {
@@ -380,7 +510,8 @@ TEST_F(Osd, keeps_its_pgs_through_a_restart) {
     start();
     ASSERT_THAT(machine->describe(), SizeIs(1));
     EXPECT_EQ(machine->describe()[0].substr(0, 4), "1.0 ");
-    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), ElementsAre(message::GetMaps{epoch, true}))
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)),
+                ElementsAre(message::GetMaps{.have = epoch, .full = true}))
         << "from where its PGs are";
 }
 
@@ -538,6 +669,28 @@ TEST_F(Osd, takes_no_more_requests_than_it_may_and_the_others_in_their_turn) {
     ask(4);
     EXPECT_NE(machine->describe()[0].find("queues 1"), std::string::npos)
         << "the new interval threw the first two away, and the third was of the old one";
+}
+
+TEST_F(Osd, counts_requests_that_wait_for_a_map_or_a_pg_among_those_it_has_taken_on) {
+    start_and_boot({.most_requests = 2});
+    auto ask = [&](uint64_t number, Epoch epoch) {
+        hear(Entity::client(1),
+             message::ClientOp{.request = {1, 1, number},
+                               .pg = pg,
+                               .object = {.name = std::to_string(number)},
+                               .ops = {op::Read{}}},
+             epoch);
+    };
+    for (uint64_t number : {1, 2, 3}) ask(number, machine->epoch());
+    create_pg();
+    EXPECT_NE(machine->describe()[0].find("queues 2"), std::string::npos) << "for the PG";
+    step([](auto& s) { s.new_pg_upmap[pg] = {0, 3, 2}; });
+    EXPECT_NE(machine->describe()[0].find("queues 0"), std::string::npos);
+    for (uint64_t number : {4, 5}) ask(number, machine->epoch() + 1);
+    ask(6, machine->epoch());
+    EXPECT_NE(machine->describe()[0].find("queues 0"), std::string::npos) << "there is no room";
+    step([](auto&) {});
+    EXPECT_NE(machine->describe()[0].find("queues 2"), std::string::npos) << "for the map";
 }
 
 TEST_F(Osd, holds_a_clients_request_until_its_pg_is_made_and_drops_what_is_not_its_own) {

@@ -50,8 +50,10 @@ struct ClientOptions {
     Duration maps_within = std::chrono::seconds(30); // while requests are pending
 };
 
-/// Time only ever moves the subscription to another monitor. What is beyond the limits waits in
-/// order of submission; what is held back counts as in flight, as in Ceph.
+/// While requests are pending, a monitor is asked for the next map, whenever one has come; else the
+/// map grows old until it is needed. Time only ever moves that question to another monitor. What is
+/// beyond the limits waits in order of submission; what is held back counts as in flight, as in
+/// Ceph.
 class ClientMachine final : public Machine {
 public:
     /// The world, the cache and the listener must outlive it. `incarnation` is above that of every
@@ -133,7 +135,8 @@ private:
     ClientOptions options_;
     MapFollower maps_;
 
-    size_t monitor_ = 0; // index of options_.monitors
+    size_t monitor_ = 0;         // index of options_.monitors
+    bool waits_for_map_ = false; // a monitor will tell us the next one
     MonotonicTime quiet_since_ = {};
     std::optional<MonotonicTime> wake_wanted_;
 

@@ -119,11 +119,14 @@ struct Reports {
     std::vector<PgReport> reports = {};
     bool operator==(const Reports&) const = default;
 };
-/// Maps from now on, newer than `have`: answered at once when there are, and with every new one,
-/// until the session ends. `full`: a full map of the epoch `have` first (of the newest when 0).
+/// Maps newer than `have`: answered at once, by empty Maps when there are none yet; then, if `next`
+/// says so, by the next one as soon as it comes. An OSD that asks follows at this monitor for a
+/// while (MapServer::lasts): it hears of what concerns it. `full`: a full map of the epoch `have`
+/// first (of the newest when 0).
 struct GetMaps {
     Epoch have = 0;
     bool full = false;
+    bool next = false;
     bool operator==(const GetMaps&) const = default;
 };
 struct DoCommand {
