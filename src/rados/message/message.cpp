@@ -8,7 +8,7 @@ namespace cloudlet::rados {
 
 namespace {
 
-constexpr std::array<std::string_view, 35> body_names = {"Boot",
+constexpr std::array<std::string_view, 36> body_names = {"Boot",
                                                          "Failure",
                                                          "Beacon",
                                                          "Alive",

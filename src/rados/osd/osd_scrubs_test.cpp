@@ -33,7 +33,7 @@ TEST_F(OsdScrubs, are_as_many_at_once_as_may_be) {
 
 TEST_F(OsdScrubs, do_not_begin_while_something_is_recovered) {
     for (int32_t for_osd : {0, 3}) { // here, and here for another one
-        osd.ask_slot(one, for_osd);
+        osd.ask_slot(one, for_osd, 180);
         EXPECT_FALSE(osd.take_scrub_slot(other));
         osd.give_back_slot(one, for_osd);
         EXPECT_TRUE(osd.take_scrub_slot(other));

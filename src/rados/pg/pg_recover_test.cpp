@@ -172,14 +172,23 @@ TEST_F(Whole, does_not_recover_to_a_disk_that_is_full_until_it_has_room) {
     host.peers[2].too_full = true;
     host.serve();
     EXPECT_EQ(host.state(), "active+recovery_toofull+degraded");
-    host.write(1, "b", "new");
-    EXPECT_EQ(host.take<message::Push>(2).size(), 1u) << "a client waits for it";
     host.pass(seconds(30));
     host.settle_all();
     EXPECT_EQ(pg.work(), PgWork::recovery_too_full);
     host.peers[2].too_full = false;
     host.pass(seconds(30));
     host.settle_all();
+    EXPECT_EQ(pg.work(), PgWork::clean);
+}
+
+TEST_F(Whole, sends_to_a_full_disk_what_a_client_waits_for) {
+    lose_at_2("b");
+    host.peers[2].too_full = true;
+    host.serve();
+    host.write(1, "b", "new");
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{"1:0"});
+    host.pass(seconds(30));
     EXPECT_EQ(pg.work(), PgWork::clean);
 }
 
@@ -193,7 +202,7 @@ TEST_F(Whole, does_not_recover_to_its_own_full_disk) {
     host.used = 0.94;
     host.pass(seconds(30));
     host.settle_all();
-    EXPECT_EQ(host.state(), "active+clean");
+    EXPECT_EQ(pg.work(), PgWork::clean);
 }
 
 /// The same, when osd.3 takes the place of osd.2 and has nothing.
@@ -372,8 +381,8 @@ TEST_F(Filling, stops_while_an_object_is_unfound_and_goes_on_when_it_is_found) {
     host.read(1, "b");
     host.settle_all();
     EXPECT_EQ(host.state(), "active+backfill_unfound+degraded+remapped");
-    give(1, "b", "b");
-    pg.receive(1, message::Notify{.info = host.peers[1].record.info, .past = {}});
+    give(3, "b", "b");
+    pg.receive(3, message::Notify{.info = host.peers[3].record.info, .past = {}});
     host.settle_all();
     EXPECT_TRUE(host.temps.back().empty()) << "all are filled";
     EXPECT_EQ(host.told(), Told{"1:0 b"});
@@ -427,9 +436,14 @@ TEST_F(Filling, asks_with_a_higher_priority_the_fewer_copies_serve) {
     host.flip_up(2);
     host.serve();
     EXPECT_EQ(host.slot_priorities.back(), 141) << "one copy is too few";
-    host.step([&](auto& s) { s.new_pg_temp[host.id] = {0}; });
+}
+
+TEST_F(Filling, asks_with_the_highest_priority_while_it_does_not_serve) {
+    host.change_pool([](Pool& pool) { pool.min_size = 3; });
+    begin();
+    host.flip_up(2);
     host.serve();
-    EXPECT_EQ(host.slot_priorities.back(), 221) << "it does not serve";
+    EXPECT_EQ(host.slot_priorities.back(), 221);
 }
 
 TEST_F(Filling, asks_with_what_its_pool_says_and_stays_within_its_need) {

@@ -8,9 +8,10 @@
 namespace cloudlet::rados {
 
 std::optional<DueScrub> PlacementGroup::scrub_due() const {
-    const bool rests = is_primary() && now_.stage == PgStage::active &&
-                       now_.work == PgWork::clean && !now_.scrub && !now_.scrub_slots;
-    if (!rests || host_.world().now() < now_.scrub_again_at) return std::nullopt;
+    const bool rests =
+        is_primary() && now_.stage == PgStage::active && now_.work == PgWork::clean && !now_.scrub;
+    const bool tries = now_.scrub_slots && host_.world().now() < now_.scrub_slots->again_at;
+    if (!rests || tries) return std::nullopt;
     const bool hold_shallow = flag(map_noscrub) && !planted(PlantedBug::ignore_noscrub);
     return due_scrub(pg_, copy_.record.info.history, host_.options().scrub,
                      {.shallow = hold_shallow, .deep = flag(map_nodeep_scrub)},
@@ -66,9 +67,10 @@ void PlacementGroup::give_up_scrub() {
     if (tells()) tell("no scrub for now");
     give_back_scrub_slots();
     const Duration pause = host_.options().scrub_retry;
-    now_.scrub_again_at = host_.world().now() + pause / 2 +
-                          Duration(static_cast<Duration::rep>(
-                              host_.world().random().below(static_cast<uint64_t>(pause.count()))));
+    now_.scrub_slots = std::make_unique<PgScrubSlots>();
+    now_.scrub_slots->again_at = host_.world().now() + pause / 2 +
+                                 Duration(static_cast<Duration::rep>(host_.world().random().below(
+                                     static_cast<uint64_t>(pause.count()))));
 }
 
 void PlacementGroup::give_back_scrub_slots() {

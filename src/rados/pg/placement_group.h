@@ -106,6 +106,7 @@ struct PgScrub {
 struct PgScrubSlots {
     std::set<int32_t> waits_for = {}, held = {};
     bool refused = false;
+    MonotonicTime again_at = MonotonicTime::max(); // when they were refused
 };
 
 /// What a primary needs until it serves.
@@ -135,6 +136,7 @@ struct PgNow {
     bool considering = false;
     bool flushed = false; // what was submitted in earlier intervals is on disk
     bool activation_is_safe = false, reads_wait_for_lease = false;
+    uint16_t questions = 0; // so far; reservations and scans have a number each, and may begin anew
 
     std::unique_ptr<PgPeering> peering = {}; // of a primary, until it serves
     Boxed<PgInfos> infos = {};               // until all is clean
@@ -153,11 +155,9 @@ struct PgNow {
     std::unique_ptr<PgBackfill> backfill = {};
     std::unique_ptr<PgScrub> scrub = {};
     std::unique_ptr<PgScrubSlots> scrub_slots = {};
-    MonotonicTime scrub_again_at = {}; // after slots were refused
     Boxed<std::vector<message::ScrubCommand>> scrubs_asked = {};
     /// By primary, what it asked us for: waiting or granted.
     Boxed<std::map<int32_t, message::Reserve>> slots_given = {};
-    uint32_t questions = 0; // so far: reservations and scans have a number each
 };
 
 class PlacementGroup {

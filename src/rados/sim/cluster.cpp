@@ -252,13 +252,23 @@ std::vector<PgId> Cluster::pgs() {
 }
 
 std::optional<PgReport> Cluster::report(PgId pg) {
-    const int32_t primary = newest()->acting(pg).primary;
-    if (primary < 0 || static_cast<size_t>(primary) >= osds_.size()) return std::nullopt;
-    const OsdMachine* machine = osds_[static_cast<size_t>(primary)].machine;
+    const OsdMachine* machine = primary_of(pg);
     if (!machine || machine->epoch() != newest()->epoch()) return std::nullopt;
+    return last_report(pg);
+}
+
+std::optional<PgReport> Cluster::last_report(PgId pg) {
+    const OsdMachine* machine = primary_of(pg);
+    if (!machine) return std::nullopt;
     for (PgReport& report : machine->reports())
         if (report.pg == pg) return std::move(report);
     return std::nullopt;
+}
+
+const OsdMachine* Cluster::primary_of(PgId pg) {
+    const int32_t primary = newest()->acting(pg).primary;
+    if (primary < 0 || static_cast<size_t>(primary) >= osds_.size()) return nullptr;
+    return osds_[static_cast<size_t>(primary)].machine;
 }
 
 void Cluster::handle(const Event& event) {
@@ -300,12 +310,22 @@ void Cluster::acted(NodeId node) {
         flags_.acted(number, osd.known);
         flags_.scrubbed(number, known, osd.known, osd.scrubs, begun);
         osd.scrubs = begun;
+        if (std::exchange(osd.begins, false)) count_busy(number, osd);
     }
     if (osd.machine && osd.machine->stopped()) {
         crash(node);
         return;
     }
     if (auto takes = osd.disk->begin_sync()) engine_.plan(node, Event::Kind::synced, *takes);
+}
+
+/// Whoever begins may only do so when those who must end for it have ended.
+void Cluster::count_busy(int32_t number, Osd& osd) {
+    size_t busy = 0;
+    for (const PgReport& report : osd.machine->reports())
+        busy += report.state.has(PgFlag::recovering) || report.state.has(PgFlag::backfilling);
+    if (busy > OsdOptions{}.most_backfills)
+        too_many_at_once_ = fmt::format("osd.{} makes {} PGs whole at once", number, busy);
 }
 
 void Cluster::crashed(NodeId node) { crash(node); }
@@ -318,8 +338,11 @@ void Cluster::sent(NodeId from, const Message& message) {
 void Cluster::moved(NodeId node, const PgMove& move) {
     newest();
     const int32_t number = engine_.entity(node).number;
-    if (const OsdMachine* machine = osds_[static_cast<size_t>(number)].machine)
-        flags_.moved(number, machine->epoch(), move);
+    Osd& osd = osds_[static_cast<size_t>(number)];
+    if (!osd.machine) return;
+    flags_.moved(number, osd.machine->epoch(), move);
+    if (move.table == PgMove::Table::work)
+        osd.begins = osd.begins || work_transitions()[move.row].event == PgEvent::reserved;
 }
 
 } // namespace cloudlet::rados::sim

@@ -319,6 +319,9 @@ bool Faults::damage_record() {
 
 /// Nothing is wrong at the moment, nor will be by what is planned.
 bool Faults::is_calm() const {
+    // Who has ended may not be missed yet, and what others write meanwhile has one copy less.
+    for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd)
+        if (cluster_.is_wanted(osd) && !cluster_.osd(osd)) return false;
     return std::ranges::all_of(lasting_, [](const Lasting& fault) { return fault.over; });
 }
 

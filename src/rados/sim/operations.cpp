@@ -139,7 +139,7 @@ void Operations::hold_recovery() {
 
 void Operations::hold_work() {
     for (PgId pg : cluster_.pgs()) {
-        const auto report = cluster_.report(pg);
+        const auto report = cluster_.last_report(pg);
         if (!report) continue;
         const PgState& state = report->state;
         const bool recovers = state.has(PgFlag::recovering) || state.has(PgFlag::recovery_wait);

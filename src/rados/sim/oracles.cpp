@@ -95,8 +95,8 @@ std::optional<Violation> collect(Cluster& cluster, PgId pg,
             return unexplained(fmt::format("{} of osd.{} holds \"{}\", which does not belong there",
                                            pg.to_string(), osd, id.name),
                                pg);
-        all[fmt::format("{}/{}", pg.pool, object->name)] = {
-            pg, content_for_clients(std::move(content))};
+        all.insert_or_assign(fmt::format("{}/{}", pg.pool, object->name),
+                             std::pair(pg, content_for_clients(std::move(content))));
     }
     return std::nullopt;
 }
@@ -185,23 +185,9 @@ std::optional<Violation> must_have_few_epochs(const CloudStore& store, Monotonic
                      about};
 }
 
-std::optional<Violation> must_respect_slots(Cluster& cluster) {
-    for (size_t osd = 0; osd < cluster.plan().all_osds(); ++osd) {
-        const OsdMachine* machine = cluster.osd(osd);
-        if (!machine) continue;
-        size_t busy = 0;
-        for (const PgReport& report : machine->reports()) {
-            const PgState& state = report.state;
-            busy += state.has(PgFlag::recovering) || state.has(PgFlag::backfilling);
-            if (busy > OsdOptions{}.most_backfills)
-                return Violation{
-                    "too many at once",
-                    fmt::format("osd.{} makes {} PGs whole at once, the last one is {}", osd, busy,
-                                report.pg.to_string()),
-                    report.pg.to_string()};
-        }
-    }
-    return std::nullopt;
+std::optional<Violation> must_respect_slots(const Cluster& cluster) {
+    if (cluster.too_many_at_once().empty()) return std::nullopt;
+    return Violation{"too many at once", cluster.too_many_at_once(), ""};
 }
 
 std::optional<Violation> must_be_just(const Cluster& cluster) {

@@ -38,7 +38,7 @@ std::optional<Violation> must_be_consistent(Cluster& cluster);
 std::optional<Violation> must_have_few_epochs(const CloudStore& store, MonotonicTime now);
 
 /// No OSD makes more of its PGs whole at once than it has slots.
-std::optional<Violation> must_respect_slots(Cluster& cluster);
+std::optional<Violation> must_respect_slots(const Cluster& cluster);
 
 /// Nobody was marked down because one host said so.
 std::optional<Violation> must_be_just(const Cluster& cluster);
