@@ -86,7 +86,8 @@ uint64_t ClientMachine::submit(ObjectRequest request) {
                           .locator_key = std::move(request.locator_key),
                           .name_space = std::move(request.name_space)},
                .ops = std::move(request.ops),
-               .modified = stamp(world_.wall())};
+               .modified = stamp(world_.wall()),
+               .flags = request.flags};
     made.bytes = bytes_of(made.op.ops);
     queue_.push_back(number);
     admit();
@@ -97,7 +98,10 @@ uint64_t ClientMachine::submit(ObjectRequest request) {
 
 void ClientMachine::receive(const Entity& from, const MessagePtr& message) {
     if (from.is_monitor()) quiet_since_ = world_.now();
-    if (const auto* maps = std::get_if<message::Maps>(&message->body)) take_maps(from, *maps);
+    if (const auto* maps = std::get_if<message::Maps>(&message->body)) {
+        if (from.is_monitor() && (maps->full || !maps->steps.empty())) waits_for_map_ = false;
+        take_maps(from, *maps);
+    }
     if (const auto* reply = std::get_if<message::ClientReply>(&message->body))
         take_reply(from, *reply);
     settle();
@@ -137,8 +141,9 @@ std::vector<std::string> ClientMachine::describe() const {
 
 void ClientMachine::ask_monitor() {
     quiet_since_ = world_.now();
-    world_.send(Entity::monitor(options_.monitors[monitor_]),
-                make_message(epoch(), message::GetMaps{.have = epoch(), .full = epoch() == 0}));
+    waits_for_map_ = true;
+    const message::GetMaps wanted{.have = epoch(), .full = epoch() == 0, .next = true};
+    world_.send(Entity::monitor(options_.monitors[monitor_]), make_message(epoch(), wanted));
 }
 
 void ClientMachine::ask_next_monitor() {
@@ -149,6 +154,7 @@ void ClientMachine::ask_next_monitor() {
 void ClientMachine::ask_whole_map() {
     world_.send(Entity::monitor(options_.monitors[monitor_]),
                 make_message(epoch(), message::GetMaps{.have = 0, .full = true}));
+    waits_for_map_ = true; // it answers at once
 }
 
 std::optional<MonotonicTime> ClientMachine::deadline() const {
@@ -157,8 +163,10 @@ std::optional<MonotonicTime> ClientMachine::deadline() const {
     return std::nullopt;
 }
 
+/// A client that has nothing to do does not follow the map.
 void ClientMachine::watch_monitor() {
     auto until = deadline();
+    if (until && !waits_for_map_) ask_monitor();
     if (!until || (wake_wanted_ && *wake_wanted_ <= *until)) return;
     wake_wanted_ = until;
     world_.wake_at(*until);
@@ -215,8 +223,9 @@ bool ClientMachine::is_paused(const MapEpoch& epoch, const Request& request) con
     if (!changes(ops)) return false;
     if (flags & map_pausewr) return true;
     const Pool* pool = epoch.map().pool(request.key.pool);
-    const bool full = (flags & map_full) || (pool && (pool->flags & pool_full));
-    return full && !only_frees(ops);
+    const bool full = (flags & map_full) || (pool && (pool->flags & (pool_full | pool_full_quota)));
+    constexpr uint8_t not_held = message::ClientOp::full_try | message::ClientOp::full_force;
+    return full && !(request.op.flags & not_held) && !only_frees(ops);
 }
 
 PgId ClientMachine::pg_of(const MapEpoch& epoch, const Request& request) const {
@@ -281,6 +290,8 @@ void ClientMachine::take_reply(const Entity& from, const message::ClientReply& r
     if (id.client != static_cast<uint64_t>(number_) || id.incarnation != incarnation_) return;
     auto request = requests_.find(id.number & ((uint64_t{1} << number_bits) - 1));
     if (request == requests_.end() || from != Entity::osd(request->second.osd)) return;
+    // The newest sending has an answer of its own: this one may be of an interval that is over.
+    if (reply.attempt + 1 != request->second.sends) return;
     const ObjectKey key = request->second.key;
     finish(request, reply);
     if (auto chain = chains_.find(key); chain != chains_.end()) pass(chain->second);
@@ -335,7 +346,7 @@ void ClientMachine::send(Request& request, ViewPtr view) {
     request.op.pg = view->pg;
     if (planted(PlantedBug::client_new_identity))
         request.op.request.number += request.sends > 0 ? uint64_t{1} << number_bits : 0;
-    ++request.sends;
+    request.op.attempt = request.sends++;
     request.due = false;
     request.osd = view->acting.primary;
     request.view = std::move(view);

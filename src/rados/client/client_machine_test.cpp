@@ -99,25 +99,46 @@ struct Client final : ClientListener {
     uint64_t submit(std::string name, ObjectOps ops) {
         return machine.submit({.pool = pool, .name = std::move(name), .ops = std::move(ops)});
     }
+    /// To the newest sending.
     void answer(uint64_t number, int32_t osd = 0, int32_t result = 0) {
-        receive(Entity::osd(osd),
-                message::ClientReply{.request = {7, 2, number}, .result = result});
+        note_attempts();
+        answer_attempt(number, attempts[number], osd, result);
     }
-    /// What was sent since it was asked last: "osd.0 17 e3", "mon.1 maps after 3".
+    void answer_attempt(uint64_t number, uint32_t attempt, int32_t osd = 0, int32_t result = 0) {
+        receive(
+            Entity::osd(osd),
+            message::ClientReply{.request = {7, 2, number}, .result = result, .attempt = attempt});
+    }
+    void note_attempts() {
+        for (const auto& [to, message] : world.sent)
+            if (const auto* op = std::get_if<message::ClientOp>(&message->body))
+                attempts[op->request.number] = op->attempt;
+    }
+    /// What was sent since this was asked last, but questions for the next map: "osd.0 17 e3",
+    /// "mon.1 all after 0".
     Words sent() {
         Words lines;
+        note_attempts();
         for (const auto& [to, message] : std::exchange(world.sent, {})) {
             if (const auto* op = std::get_if<message::ClientOp>(&message->body))
                 lines.push_back(
                     fmt::format("{} {} e{}", to.to_string(), op->request.number, message->epoch));
             if (const auto* maps = std::get_if<message::GetMaps>(&message->body))
-                lines.push_back(fmt::format("{} {} after {}", to.to_string(),
-                                            maps->full ? "all" : "maps", maps->have));
+                (maps->full ? lines : asked)
+                    .push_back(fmt::format("{} {} after {}", to.to_string(),
+                                           maps->full ? "all" : "next", maps->have));
         }
         return lines;
     }
+    /// Questions for the next map since this was asked last: "mon.1 next after 3".
+    Words sent_for_maps() {
+        sent();
+        return std::exchange(asked, {});
+    }
     message::ClientOp last_op() const {
-        return std::get<message::ClientOp>(world.sent.back().second->body);
+        for (auto it = world.sent.rbegin(); it != world.sent.rend(); ++it)
+            if (const auto* op = std::get_if<message::ClientOp>(&it->second->body)) return *op;
+        return {};
     }
     Words told() { return std::exchange(answers, {}); }
 
@@ -126,7 +147,8 @@ struct Client final : ClientListener {
     std::shared_ptr<const OsdMap> first;
     Epoch newest = 0;
     std::vector<MapStep> steps;
-    Words answers;
+    std::map<uint64_t, uint32_t> attempts; // by number, of what was sent
+    Words answers, asked;
     std::function<void()> on_done;
     ClientMachine machine;
 };
@@ -293,9 +315,41 @@ TEST(ClientMachine, HoldsWhatFillsAFullClusterOrPool) {
     client.add_pool_flags(pool_full);
     client.give_steps();
     EXPECT_THAT(client.sent(), IsEmpty());
+    client.add_pool_flags(pool_full_quota);
+    client.give_steps();
+    EXPECT_THAT(client.sent(), IsEmpty());
     client.add_pool_flags(0);
     client.give_steps();
-    EXPECT_THAT(client.sent(), ElementsAre("osd.0 1 e5"));
+    EXPECT_THAT(client.sent(), ElementsAre("osd.0 1 e6"));
+}
+
+TEST(ClientMachine, SendsToAFullClusterWhatIsToBeRefusedOrMadeThere) {
+    Client client;
+    client.begin().set_flags(map_full);
+    for (uint8_t flag : {message::ClientOp::full_try, message::ClientOp::full_force}) {
+        client.machine.submit({.pool = pool, .name = "a", .ops = write("1"), .flags = flag});
+        EXPECT_EQ(client.last_op().flags, flag);
+    }
+    EXPECT_THAT(client.sent(), ElementsAre("osd.0 1 e2", "osd.0 2 e2"));
+    client.set_flags(map_pausewr);
+    client.machine.submit(
+        {.pool = pool, .name = "b", .ops = write("1"), .flags = message::ClientOp::full_force});
+    EXPECT_THAT(client.sent(), IsEmpty()) << "a pause is another matter";
+}
+
+TEST(ClientMachine, TakesTheAnswerToTheNewestSendingOnly) {
+    Client client;
+    client.begin();
+    client.submit("a", read());
+    EXPECT_EQ(client.last_op().attempt, 0u);
+    client.set_acting({1, 0, 2});
+    client.set_acting({0, 1, 2});
+    EXPECT_EQ(client.last_op().attempt, 2u);
+    client.answer_attempt(1, 0);
+    client.answer_attempt(1, 1);
+    EXPECT_THAT(client.told(), IsEmpty()) << "of an interval that is over";
+    client.answer_attempt(1, 2);
+    EXPECT_THAT(client.told(), ElementsAre("1: 0"));
 }
 
 TEST(ClientMachine, SendsAgainAfterAPauseThatCameAndWentBetweenTwoMessages) {
@@ -404,13 +458,32 @@ TEST(ClientMachine, AsksAnotherMonitorWithWhatItHasWhenOneStaysSilent) {
     client.world.pass(client.machine, 1h);
     EXPECT_THAT(client.sent(), IsEmpty()) << "nothing is pending";
     client.submit("a", read());
-    client.sent();
+    client.sent_for_maps();
     client.world.pass(client.machine, 29s);
     client.set_flags(map_noout);
+    client.sent_for_maps();
     client.world.pass(client.machine, 29s);
-    EXPECT_THAT(client.sent(), IsEmpty());
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty());
     client.world.pass(client.machine, 1s);
-    EXPECT_THAT(client.sent(), ElementsAre(testing::EndsWith("maps after 2")));
+    EXPECT_THAT(client.sent_for_maps(), ElementsAre(testing::EndsWith("next after 2")));
+}
+
+TEST(ClientMachine, WaitsForTheNextMapWhileItHasSomethingToDo) {
+    Client client;
+    client.begin();
+    client.set_flags(map_noout);
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty()) << "it has nothing to do";
+    client.submit("a", read());
+    EXPECT_THAT(client.sent_for_maps(), ElementsAre(testing::EndsWith("next after 2")));
+    client.receive(Entity::monitor(0), message::Maps{});
+    client.answer(1);
+    client.submit("b", read());
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty()) << "there was none since";
+    client.set_flags(map_noin);
+    EXPECT_THAT(client.sent_for_maps(), ElementsAre(testing::EndsWith("next after 3")));
+    client.answer(2);
+    client.set_flags(map_noup);
+    EXPECT_THAT(client.sent_for_maps(), IsEmpty());
 }
 
 TEST(ClientMachine, SaysWhatItWaitsFor) {

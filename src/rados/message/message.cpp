@@ -8,7 +8,7 @@ namespace cloudlet::rados {
 
 namespace {
 
-constexpr std::array<std::string_view, 34> body_names = {"Boot",
+constexpr std::array<std::string_view, 36> body_names = {"Boot",
                                                          "Failure",
                                                          "Beacon",
                                                          "Alive",
@@ -41,7 +41,9 @@ constexpr std::array<std::string_view, 34> body_names = {"Boot",
                                                          "BackfillProgress",
                                                          "Reserve",
                                                          "ScrubAsk",
-                                                         "ScrubAnswer"};
+                                                         "ScrubAnswer",
+                                                         "MarkUnfoundLost",
+                                                         "ScrubReserve"};
 static_assert(body_names.size() == std::variant_size_v<MessageBody>);
 
 template <typename Body>
@@ -67,6 +69,7 @@ std::optional<PgId> pg_of(const MessageBody& body) {
         []<typename Body>(const Body& b) -> std::optional<PgId> {
             if constexpr (std::is_same_v<Body, message::ClientOp> ||
                           std::is_same_v<Body, message::ScrubCommand> ||
+                          std::is_same_v<Body, message::MarkUnfoundLost> ||
                           std::is_same_v<Body, message::CreatePg>)
                 return std::nullopt;
             else if constexpr (NamesPg<Body>)

@@ -127,10 +127,20 @@ TEST(MessageCodec, a_message_of_every_kind_reads_back_the_same) {
     }
 }
 
+TEST(MessageCodec, positions_travel_between_the_copies_of_a_pg_only) {
+    for (const MessageBody& body :
+         {MessageBody(message::Drop{{3, 1}}), MessageBody(message::Ping{})}) {
+        auto read = decode_message(encode_message({7, body, 2, -1})).value();
+        const bool between_copies = pg_of(body).has_value();
+        EXPECT_EQ(read->from_shard, between_copies ? 2 : no_shard);
+        EXPECT_EQ(read->to_shard, no_shard);
+    }
+}
+
 /// An older and a newer OSD exchange these bytes: they may not change without a new version.
 TEST(MessageCodec, keeps_its_format) {
     const message::Replicated replicated{{3, 0x1f}, {5, 12}, true};
-    EXPECT_EQ(to_hex(encode_message({7, replicated})), "010123000000" // version, length
+    EXPECT_EQ(to_hex(encode_message({7, replicated})), "010125000000" // version, length
                                                        "07000000"
                                                        "18"
                                                        "01"
@@ -139,7 +149,8 @@ TEST(MessageCodec, keeps_its_format) {
                                                        "ffffffff" // the PG, as Ceph writes it
                                                        "05000000"
                                                        "0c00000000000000"
-                                                       "01");
+                                                       "01"
+                                                       "ffff"); // no positions
 }
 
 TEST(MessageCodec, every_proper_beginning_of_a_message_is_refused) {
@@ -186,14 +197,14 @@ TEST(MessageCodec, a_record_or_an_activation_without_a_log_is_a_bug_of_the_sende
 TEST(MessageCodec, numbers_out_of_their_range_are_refused) {
     const size_t kind = 6 + 4, body = kind + 1, seed = body + 17;
     std::string bytes = encode_message({7, message::Reserve{.pg = {1, 2}}});
-    bytes[seed] = 4;
-    EXPECT_THAT(refusal(bytes), HasSubstr("a reservation's step of 4 at offset"));
+    bytes[seed] = 5;
+    EXPECT_THAT(refusal(bytes), HasSubstr("a reservation's step of 5 at offset"));
     bytes = encode_message({7, message::Query{.pg = {1, 2}}});
     bytes[seed] = 2;
     EXPECT_THAT(refusal(bytes), HasSubstr("a flag that is neither 0 nor 1"));
     bytes = encode_message({7, message::Ping{}});
     bytes[kind] = static_cast<char>(RandomMessages::kinds);
-    EXPECT_THAT(refusal(bytes), HasSubstr("an unknown kind 34"));
+    EXPECT_THAT(refusal(bytes), HasSubstr("an unknown kind 36"));
     bytes = encode_message({7, message::Reports{{PgReport{}}}});
     bytes[body + 4 + 17 + 4] = 2; // the state's bit 33; wait is 32
     EXPECT_THAT(refusal(bytes), HasSubstr("unknown flags"));
@@ -233,7 +244,7 @@ TEST(MessageCodec, missing_objects_and_past_intervals_must_ascend) {
     record.missing.set({.hash = 0}, {{5, 1}, {}});
     record.missing.set({.hash = 1}, {{5, 2}, {}});
     std::string bytes = encode_message({7, record});
-    const size_t item = 24 + 24; // an object without names, and two versions
+    const size_t item = 24 + 24 + 2; // an object without names, two versions, the positions
     ASSERT_TRUE(decode_message(bytes));
     bytes[bytes.size() - item] = 0; // the second object's hash
     EXPECT_THAT(refusal(bytes), HasSubstr("missing objects do not ascend"));

@@ -190,7 +190,7 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::GetMaps> V>
 void transfer(Io& io, V& value) {
-    all(io, value.have, value.full);
+    all(io, value.have, value.full, value.next);
 }
 
 template <typename Io, Is<message::DoCommand> V>
@@ -224,17 +224,24 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::ClientOp> V>
 void transfer(Io& io, V& value) {
-    all(io, value.request, value.pg, value.object, value.ops, value.modified);
+    all(io, value.request, value.pg, value.object, value.ops, value.modified, value.flags,
+        value.attempt);
 }
 
 template <typename Io, Is<message::ClientReply> V>
 void transfer(Io& io, V& value) {
-    all(io, value.request, value.result, value.version, value.user_version, value.results);
+    all(io, value.request, value.result, value.version, value.user_version, value.results,
+        value.attempt);
 }
 
 template <typename Io, Is<message::ScrubCommand> V>
 void transfer(Io& io, V& value) {
     all(io, value.pg, value.deep, value.repair);
+}
+
+template <typename Io, Is<message::MarkUnfoundLost> V>
+void transfer(Io& io, V& value) {
+    all(io, value.pg, value.revert, value.number);
 }
 
 // Between OSDs.
@@ -306,12 +313,12 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::Scan> V>
 void transfer(Io& io, V& value) {
-    all(io, value.pg, value.from, value.to, value.limit);
+    all(io, value.pg, value.from, value.to, value.limit, value.number);
 }
 
 template <typename Io, Is<message::Scanned> V>
 void transfer(Io& io, V& value) {
-    all(io, value.pg, value.from, value.to, value.objects);
+    all(io, value.pg, value.from, value.to, value.objects, value.number);
 }
 
 template <typename Io, Is<message::BackfillProgress> V>
@@ -322,8 +329,14 @@ void transfer(Io& io, V& value) {
 template <typename Io, Is<message::Reserve> V>
 void transfer(Io& io, V& value) {
     transfer(io, value.pg);
-    checked_enum(io, value.step, message::Reserve::Step::release, "a reservation's step");
-    transfer(io, value.backfill);
+    checked_enum(io, value.step, message::Reserve::Step::preempted, "a reservation's step");
+    all(io, value.backfill, value.round, value.priority);
+}
+
+template <typename Io, Is<message::ScrubReserve> V>
+void transfer(Io& io, V& value) {
+    transfer(io, value.pg);
+    checked_enum(io, value.step, message::ScrubReserve::Step::release, "a reservation's step");
 }
 
 template <typename Io, Is<message::ScrubAsk> V>

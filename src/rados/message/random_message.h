@@ -135,7 +135,7 @@ private:
     void fill(message::Reports& m) {
         m = {pg_.list([&] { return report(); })};
     }
-    void fill(message::GetMaps& m) { m = {pg_.epoch(), pg_.flag()}; }
+    void fill(message::GetMaps& m) { m = {pg_.epoch(), pg_.flag(), pg_.flag()}; }
     void fill(message::DoCommand& m) { m = {random_.next(), a_command()}; }
     void fill(message::Maps& m) {
         if (!maps_) return;
@@ -148,12 +148,19 @@ private:
     void fill(message::CommandDone& m) { m = {random_.next(), pg_.result(), pg_.text()}; }
     void fill(message::CreatePg& m) { m = {pg_.pg(), pg_.history(), pg_.past()}; }
     void fill(message::ClientOp& m) {
-        m = {pg_.request(), pg_.pg(), pg_.object(), ops(), pg_.time()};
+        m = {pg_.request(), pg_.pg(),   pg_.object(),
+             ops(),         pg_.time(), static_cast<uint8_t>(random_.below(4)),
+             pg_.number()};
     }
     void fill(message::ClientReply& m) {
-        m = {pg_.request(), pg_.result(), pg_.version(), random_.next(),
-             pg_.list([&] { return op_result(); })};
+        m = {pg_.request(),
+             pg_.result(),
+             pg_.version(),
+             random_.next(),
+             pg_.list([&] { return op_result(); }),
+             pg_.number()};
     }
+    void fill(message::MarkUnfoundLost& m) { m = {pg_.pg(), pg_.flag(), random_.next()}; }
     void fill(message::ScrubCommand& m) { m = {pg_.pg(), pg_.flag(), pg_.flag()}; }
     void fill(message::Ping& m) { m = {MonotonicTime(span()), pg_.flag()}; }
     void fill(message::Query& m) { m = {pg_.pg(), pg_.flag()}; }
@@ -183,15 +190,22 @@ private:
              pg_.flag()};
     }
     void fill(message::Pushed& m) { m = {pg_.pg(), pg_.object(), pg_.version(), pg_.result()}; }
-    void fill(message::Scan& m) { m = {pg_.pg(), pg_.cursor(), pg_.cursor(), pg_.number()}; }
+    void fill(message::Scan& m) {
+        m = {pg_.pg(), pg_.cursor(), pg_.cursor(), pg_.number(), pg_.number()};
+    }
     void fill(message::Scanned& m) {
         m = {pg_.pg(), pg_.cursor(), pg_.cursor(), pg_.list([&] {
                  return std::pair{pg_.object(), pg_.version()};
-             })};
+             }),
+             pg_.number()};
     }
     void fill(message::BackfillProgress& m) { m = {pg_.pg(), pg_.cursor()}; }
     void fill(message::Reserve& m) {
-        m = {pg_.pg(), static_cast<message::Reserve::Step>(random_.below(4)), pg_.flag()};
+        m = {pg_.pg(), static_cast<message::Reserve::Step>(random_.below(5)), pg_.flag(),
+             pg_.number(), static_cast<uint8_t>(random_.below(256))};
+    }
+    void fill(message::ScrubReserve& m) {
+        m = {pg_.pg(), static_cast<message::ScrubReserve::Step>(random_.below(4))};
     }
     void fill(message::ScrubAsk& m) {
         m = {pg_.pg(), random_.next(), pg_.cursor(), pg_.cursor(), pg_.flag()};

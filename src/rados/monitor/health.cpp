@@ -173,7 +173,7 @@ FullRatios full_ratios(const OsdMap& map) {
 
 std::vector<HealthCheck> check_health(const MapEpoch& now, const std::map<PgId, PgReport>& reports,
                                       const OsdSpaces& spaces, const InactiveTimes& inactive,
-                                      Duration patience) {
+                                      Duration patience, const ScrubTimes& scrubs) {
     std::vector<HealthCheck> checks;
     check_who_is_down(now.map(), checks);
     check_flags(now.map(), checks);
@@ -181,6 +181,7 @@ std::vector<HealthCheck> check_health(const MapEpoch& now, const std::map<PgId, 
     check_pools(now.map(), checks);
     auto pgs = check_pgs(now, reports, inactive, patience);
     std::move(pgs.begin(), pgs.end(), std::back_inserter(checks));
+    check_scrubs(now.map(), reports, scrubs, checks);
     return checks;
 }
 

@@ -55,9 +55,10 @@ public:
                   {PgFlag::failed_repair, "failed_repair"}});
         look_for(pg, report, degraded_, degraded_details_,
                  {{PgFlag::degraded, "degraded"}, {PgFlag::undersized, "undersized"}});
-        look_for(pg, report, too_full_, too_full_details_,
-                 {{PgFlag::backfill_toofull, "backfill_toofull"},
-                  {PgFlag::recovery_toofull, "recovery_toofull"}});
+        look_for(pg, report, recovery_full_, recovery_full_details_,
+                 {{PgFlag::recovery_toofull, "recovery_toofull"}});
+        look_for(pg, report, backfill_full_, backfill_full_details_,
+                 {{PgFlag::backfill_toofull, "backfill_toofull"}});
         if (report.unfound)
             unfound_details_.push_back(
                 fmt::format("pg {} has {} unfound objects", pg.to_string(), report.unfound));
@@ -89,10 +90,18 @@ public:
                               "version",
                               std::move(unfound_details_)});
         if (objects_.degraded || !degraded_.empty()) checks.push_back(degraded());
-        if (!too_full_.empty())
-            checks.push_back({"PG_DEGRADED_FULL", warn,
-                              "Degraded data redundancy (low space): " + too_full_.to_string(),
-                              "add OSDs, or delete something", std::move(too_full_details_)});
+        if (!recovery_full_.empty())
+            checks.push_back({"PG_RECOVERY_FULL", err,
+                              "Full OSDs blocking recovery: " + recovery_full_.to_string(),
+                              "delete something, or add OSDs: copies are missing until the full "
+                              "ones have room",
+                              std::move(recovery_full_details_)});
+        if (!backfill_full_.empty())
+            checks.push_back({"PG_BACKFILL_FULL", warn,
+                              "Low space hindering backfill: " + backfill_full_.to_string(),
+                              "add OSDs, or lower the weight of the full ones, if it does not pass "
+                              "when they have given away what is to leave them",
+                              std::move(backfill_full_details_)});
         if (objects_.misplaced)
             checks.push_back({"OBJECT_MISPLACED",
                               warn,
@@ -167,9 +176,9 @@ private:
     const InactiveTimes& inactive_;
     Duration patience_;
     Objects objects_;
-    Kinds unavailable_, damaged_, degraded_, too_full_;
+    Kinds unavailable_, damaged_, degraded_, recovery_full_, backfill_full_;
     std::vector<std::string> unavailable_details_, damaged_details_, degraded_details_,
-        too_full_details_, unfound_details_;
+        recovery_full_details_, backfill_full_details_, unfound_details_;
 };
 
 } // namespace

@@ -30,7 +30,7 @@ struct Cluster {
     std::vector<HealthCheck> checks() const {
         auto now = MapEpoch::first(std::make_shared<const OsdMap>(map));
         check(now.has_value(), "a test's map can be placed");
-        return check_health(**now, reports, spaces, inactive, seconds(60));
+        return check_health(**now, reports, spaces, inactive, seconds(60), scrubs);
     }
     std::vector<std::string> codes() const {
         std::vector<std::string> codes;
@@ -49,6 +49,7 @@ struct Cluster {
     std::map<PgId, PgReport> reports;
     OsdSpaces spaces;
     InactiveTimes inactive;
+    ScrubTimes scrubs;
 };
 
 TEST(Health, of_a_whole_cluster_is_ok) {
@@ -217,12 +218,45 @@ TEST(Health, reports_damage_as_an_error) {
     EXPECT_THAT(cluster.codes(), IsEmpty());
 }
 
-TEST(Health, says_where_backfill_lacks_space) {
+TEST(Health, names_pgs_that_are_not_scrubbed_in_time) {
+    using std::chrono::hours;
+    Cluster cluster;
+    const WallTime begin{seconds(1'700'000'000)};
+    for (auto& [pg, report] : cluster.reports)
+        report.history.last_scrub_stamp = report.history.last_deep_scrub_stamp = begin;
+    const Duration week = hours(7 * 24);
+    cluster.scrubs.now = begin + week * 3 / 2;
+    EXPECT_THAT(cluster.codes(), IsEmpty());
+    cluster.scrubs.now += Duration(1);
+    EXPECT_EQ(cluster.the("PG_NOT_SCRUBBED").summary, "8 pgs not scrubbed in time");
+    EXPECT_THAT(cluster.codes(), ElementsAre("PG_NOT_SCRUBBED"));
+    for (uint32_t seed = 1; seed < 8; ++seed) cluster.pg(seed).history.last_scrub_stamp += week;
+    EXPECT_THAT(cluster.the("PG_NOT_SCRUBBED").details,
+                ElementsAre("pg 1.0 not scrubbed since 2023-11-14T22:13:20Z"));
+    EXPECT_NE(cluster.the("PG_NOT_SCRUBBED").remedy.find("noscrub"), std::string::npos);
+
+    cluster.pg(0).history.last_scrub_stamp = begin + 9 * week; // some clock was wrong
+    cluster.scrubs.now = begin + week * 7 / 4;
+    EXPECT_THAT(cluster.codes(), IsEmpty());
+    cluster.scrubs.now += Duration(1);
+    auto deep = cluster.the("PG_NOT_DEEP_SCRUBBED");
+    EXPECT_EQ(deep.summary, "8 pgs not deep-scrubbed in time");
+    EXPECT_EQ(deep.details[7], "pg 1.7 not deep-scrubbed since 2023-11-14T22:13:20Z");
+    EXPECT_NE(deep.remedy.find("nodeep-scrub"), std::string::npos);
+}
+
+TEST(Health, says_where_recovery_and_backfill_lack_space) {
     Cluster cluster;
     cluster.pg(0).state.set(PgFlag::backfill_toofull);
-    EXPECT_EQ(cluster.the("PG_DEGRADED_FULL").summary,
-              "Degraded data redundancy (low space): 1 pg backfill_toofull");
+    EXPECT_EQ(cluster.the("PG_BACKFILL_FULL").summary,
+              "Low space hindering backfill: 1 pg backfill_toofull");
+    EXPECT_EQ(health_status(cluster.checks()), "HEALTH_WARN");
     cluster.pg(0).state.clear(PgFlag::backfill_toofull);
+    cluster.pg(0).state.set(PgFlag::recovery_toofull);
+    EXPECT_EQ(cluster.the("PG_RECOVERY_FULL").summary,
+              "Full OSDs blocking recovery: 1 pg recovery_toofull");
+    EXPECT_EQ(health_status(cluster.checks()), "HEALTH_ERR");
+    cluster.pg(0).state.clear(PgFlag::recovery_toofull);
     EXPECT_THAT(cluster.codes(), IsEmpty());
 }
 

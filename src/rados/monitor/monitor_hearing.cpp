@@ -36,7 +36,11 @@ void MonitorState::receive(const Entity& from, const Message& message) {
         propose();
         return;
     }
-    if (from.is_osd() && serve(from, message)) propose();
+    if (!from.is_osd()) return;
+    if (!serve(from, message)) return;
+    // Its wish may have been granted, or be void, by a map that it has not heard of.
+    maps_.share(from, message.epoch);
+    propose();
 }
 
 /// True when it may change the map.

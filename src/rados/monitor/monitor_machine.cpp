@@ -158,7 +158,8 @@ const OsdSpaces& MonitorState::spaces() const {
 std::vector<HealthCheck> MonitorState::health() const {
     if (!leads() || !newest()) return {};
     return check_health(*newest(), reports(), spaces(),
-                        office_->reports.inactive(pasts_, world_.now()), options_.patience);
+                        office_->reports.inactive(pasts_, world_.now()), options_.patience,
+                        {world_.wall(), options_.scrub});
 }
 
 MonitorMachine::MonitorMachine(int32_t number, World& world, MapStore& store, MapCache& maps,

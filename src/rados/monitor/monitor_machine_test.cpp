@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -251,10 +252,11 @@ TEST(MonitorLease, knows_its_own_step_by_its_content) {
     }
 }
 
-TEST(MonitorMaps, serve_what_is_missing_and_everything_that_comes) {
+TEST(MonitorMaps, serve_what_is_missing_and_what_comes_next) {
     MonitorCluster cluster(test_map(4, 1, 8, 3));
     make_steps(cluster, 3); // 8, 9, 10
     auto get = [&](int32_t peer, message::GetMaps wanted) {
+        wanted.next = true;
         cluster.send(Entity::client(peer), wanted, 0);
     };
     get(10, {.have = 8});
@@ -263,20 +265,112 @@ TEST(MonitorMaps, serve_what_is_missing_and_everything_that_comes) {
     get(13, {.have = 10});
     get(14, {.have = 3});
     get(15, {.have = 0});
+    get(16, {.have = 10});
     auto heard = [&](int32_t peer) {
         return spans(cluster.heard<message::Maps>(Entity::client(peer)));
     };
     EXPECT_THAT(heard(10), ElementsAre(Span(0, 9, 10)));
     EXPECT_THAT(heard(11), ElementsAre(Span(10, 0, 0)));
     EXPECT_THAT(heard(12), ElementsAre(Span(8, 9, 10)));
-    EXPECT_THAT(heard(13), IsEmpty());
+    EXPECT_THAT(heard(13), ElementsAre(Span(0, 0, 0))) << "there is none yet, but it was heard";
     EXPECT_THAT(heard(14), ElementsAre(Span(7, 8, 10))) << "older than what is kept";
     EXPECT_THAT(heard(15), ElementsAre(Span(7, 8, 10)));
-    cluster.leader().reset(Entity::client(15));
+    heard(16);
+    cluster.leader().reset(Entity::client(16));
+    make_steps(cluster, 2);
+    EXPECT_THAT(heard(13), ElementsAre(Span(0, 11, 11))) << "the next one, and no more";
+    EXPECT_THAT(heard(10), IsEmpty()) << "it was answered";
+    EXPECT_THAT(heard(16), IsEmpty()) << "its session is over";
+    get(13, {.have = 12});
+    heard(13);
+    cluster.send(Entity::client(13), message::GetMaps{.have = 12}, 0);
+    heard(13);
     make_steps(cluster, 1);
-    for (int32_t peer = 10; peer < 15; ++peer)
-        EXPECT_THAT(heard(peer), ElementsAre(Span(0, 11, 11))) << peer;
-    EXPECT_THAT(heard(15), IsEmpty()) << "its session is over";
+    EXPECT_THAT(heard(13), IsEmpty()) << "it waits no more";
+}
+
+/// Four OSDs of many have the newest map and follow at the leader.
+struct Followers {
+    explicit Followers(size_t count = 4) {
+        for (size_t osd = 0; osd < count; ++osd) follow(static_cast<int32_t>(osd));
+    }
+    void follow(int32_t osd) {
+        cluster.send(Entity::osd(osd), message::GetMaps{.have = cluster.epoch()}, 0);
+        cluster.heard<message::Maps>(Entity::osd(osd));
+    }
+    /// Those who were told something since they were asked last.
+    std::vector<int32_t> told() {
+        std::vector<int32_t> osds;
+        for (int32_t osd = 0; osd < 10; ++osd)
+            if (!cluster.heard<message::Maps>(Entity::osd(osd)).empty()) osds.push_back(osd);
+        return osds;
+    }
+    MonitorCluster cluster{test_map(10, 1, 8, 3)};
+};
+
+TEST(MonitorMaps, tell_of_a_step_those_whom_it_concerns_at_once) {
+    Followers followers(10);
+    MonitorCluster& cluster = followers.cluster;
+    cluster.command(command::Down{6});
+    EXPECT_THAT(followers.told(), Contains(6)) << "who goes down";
+    cluster.command(command::Out{5});
+    EXPECT_THAT(followers.told(), Contains(5)) << "who goes out";
+    cluster.say(6, message::Boot{test_disk(1), test_address(1)});
+    EXPECT_THAT(followers.told(), Contains(6)) << "who comes up";
+    cluster.say(3, message::Alive{cluster.epoch()});
+    EXPECT_THAT(followers.told(), Contains(3)) << "who wanted it";
+    const PgId pg{1, 0};
+    const OsdSet acting = cluster.leader().newest()->acting(pg);
+    const int32_t primary = acting.primary;
+    cluster.say(primary, message::WantTemp{{{pg, {acting.osds[1], acting.osds[0]}}}});
+    EXPECT_THAT(followers.told(), Contains(primary));
+}
+
+TEST(MonitorMaps, tell_of_a_step_one_osd_of_four_each_time_others) {
+    Followers followers(10);
+    std::set<int32_t> ever;
+    for (int i = 0; i < 4; ++i) {
+        followers.cluster.command(command::SetFlags{.set = 1u << (i + 4)});
+        const auto told = followers.told();
+        EXPECT_GE(told.size(), 2u);
+        EXPECT_LE(told.size(), 3u);
+        ever.insert(told.begin(), told.end());
+    }
+    EXPECT_EQ(ever.size(), 10u) << "nobody is left out for ever";
+}
+
+TEST(MonitorMaps, are_told_to_somebody_even_where_few_follow) {
+    Followers followers(2);
+    for (int i = 0; i < 4; ++i) {
+        followers.cluster.command(command::SetFlags{.set = 1u << (i + 4)});
+        EXPECT_EQ(followers.told().size(), 1u);
+    }
+}
+
+TEST(MonitorMaps, go_to_no_osd_that_has_asked_elsewhere_since) {
+    Followers followers(2);
+    followers.cluster.pass(seconds(29));
+    followers.follow(0);
+    followers.cluster.pass(seconds(1));
+    for (int i = 0; i < 2; ++i) {
+        followers.cluster.command(command::SetFlags{.set = 1u << (i + 4)});
+        EXPECT_THAT(followers.told(), ElementsAre(0));
+    }
+    followers.cluster.command(command::Down{1});
+    EXPECT_THAT(followers.told(), ElementsAre(0));
+}
+
+TEST(MonitorMaps, go_once_to_who_wishes_something_by_an_old_map) {
+    MonitorCluster cluster(test_map(4, 1, 8, 3));
+    make_steps(cluster, 3); // 8, 9, 10
+    cluster.send(Entity::osd(2), message::Alive{7}, 8);
+    auto heard = [&] { return spans(cluster.heard<message::Maps>(Entity::osd(2))); };
+    EXPECT_THAT(heard(), ElementsAre(Span(0, 9, 10)));
+    cluster.send(Entity::osd(2), message::Alive{7}, 8);
+    EXPECT_THAT(heard(), IsEmpty()) << "they are on their way";
+    cluster.leader().reset(Entity::osd(2));
+    cluster.send(Entity::osd(2), message::Alive{7}, 8);
+    EXPECT_THAT(heard(), ElementsAre(Span(0, 9, 10))) << "they were lost";
 }
 
 TEST(MonitorMaps, come_in_batches_from_followers_as_well) {
@@ -291,7 +385,8 @@ TEST(MonitorMaps, of_a_monitor_that_is_behind_wait_for_who_is_ahead) {
     MonitorCluster cluster(test_map(4, 1, 8, 3));
     cluster.cut(1);
     make_steps(cluster, 3);
-    cluster.monitor(1).receive(client, make_message(9, message::GetMaps{.have = 9}));
+    cluster.monitor(1).receive(client, make_message(9, message::GetMaps{.have = 9, .next = true}));
+    EXPECT_THAT(spans(cluster.world(1).take<message::Maps>(client)), ElementsAre(Span(0, 0, 0)));
     cluster.heal(1);
     cluster.deliver();
     EXPECT_THAT(spans(cluster.world(1).take<message::Maps>(client)), ElementsAre(Span(0, 10, 10)));

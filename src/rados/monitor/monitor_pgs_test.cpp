@@ -86,6 +86,8 @@ PgReport report_of(MonitorCluster& cluster, PgId pg, Epoch since) {
     PgReport report{.pg = pg, .state = {PgFlag::active, PgFlag::clean}, .since = since};
     auto acting = cluster.leader().newest()->acting(pg);
     report.acting = report.up = acting.osds;
+    report.history.last_scrub_stamp = report.history.last_deep_scrub_stamp =
+        cluster.world(0).wall();
     return report;
 }
 

@@ -74,8 +74,8 @@ std::optional<OsdMapIncremental> OsdLiveness::judge(const OsdMap& map, Monotonic
     OsdMapIncremental step;
     Counts counts = count(map);
     for (int32_t osd = 0; osd < map.max_osd(); ++osd) {
-        if (!map.is_up(osd) || (map.flags & map_nodown) || has_osd_flag(map, osd, osd_nodown))
-            continue;
+        const bool held = (map.flags & map_nodown) && !planted(PlantedBug::ignore_nodown);
+        if (!map.is_up(osd) || held || has_osd_flag(map, osd, osd_nodown)) continue;
         bool silent = now - beacons_.at(osd) >= options_.beacon_timeout;
         if (!silent && !is_convicted(map, osd, now)) continue;
         if (ratio(counts.up - 1, counts.exist) < options_.min_up_ratio) break;
@@ -146,7 +146,8 @@ Duration OsdLiveness::grace_of(const OsdMap& map, int32_t target, Duration silen
 /// A whole rack that is down at once is a switch or a fuse, and copying all of it elsewhere is the
 /// last thing that anybody wants.
 bool OsdLiveness::may_go_out(const OsdMap& map, int32_t osd) const {
-    if ((map.flags & map_noout) || has_osd_flag(map, osd, osd_noout)) return false;
+    const bool held = (map.flags & map_noout) && !planted(PlantedBug::ignore_noout);
+    if (held || has_osd_flag(map, osd, osd_noout)) return false;
     int32_t domain = domain_of(*map.crush, osd, options_.down_out_limit);
     if (domain == osd) return true; // it stands in no rack
     auto devices = map.crush->devices_below(domain);

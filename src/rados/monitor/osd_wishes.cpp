@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cloudlet/rados/osd_liveness.h"
+#include "cloudlet/rados/planted_bug.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -14,8 +15,8 @@ const OsdInfo& info_of(const OsdMap& map, int32_t osd) {
 /// One that is new or that time put out comes in again; one that an operator took out does not.
 bool comes_in(const MapDraft& draft, int32_t osd) {
     const OsdMap& map = draft.map();
-    if (!map.is_out(osd) || (draft.flags() & map_noin) || has_osd_flag(map, osd, osd_noin))
-        return false;
+    const bool held = (draft.flags() & map_noin) && !planted(PlantedBug::ignore_noin);
+    if (!map.is_out(osd) || held || has_osd_flag(map, osd, osd_noin)) return false;
     return map.osd_state[static_cast<size_t>(osd)] & (osd_autoout | osd_new);
 }
 
@@ -35,7 +36,8 @@ void mark_up(MapDraft& draft, int32_t osd, const message::Boot& boot) {
 
 std::string_view boot_obstacle(const OsdMap& map, uint32_t flags, int32_t osd) {
     if (!map.exists(osd)) return "there is no such OSD in the map";
-    if ((flags & map_noup) || has_osd_flag(map, osd, osd_noup)) return "noup is set";
+    const bool held = (flags & map_noup) && !planted(PlantedBug::ignore_noup);
+    if (held || has_osd_flag(map, osd, osd_noup)) return "noup is set";
     return {};
 }
 

@@ -38,8 +38,25 @@ MonotonicTime Heartbeats::deadline() const {
     return next;
 }
 
-bool Heartbeats::answered(int32_t osd, MonotonicTime stamp, MonotonicTime now, bool trusted) {
-    if (trusted) trusted_[osd] = std::max(trusted_[osd], stamp);
+void Heartbeats::trust(int32_t osd, MonotonicTime stamp, Epoch theirs, Epoch ours) {
+    if (theirs > ours) {
+        ahead_[osd] = {stamp, theirs};
+        return;
+    }
+    MonotonicTime& newest = trusted_[osd];
+    newest = std::max(newest, stamp);
+}
+
+void Heartbeats::caught_up(Epoch ours) {
+    std::erase_if(ahead_, [&](const auto& entry) {
+        const auto& [osd, answer] = entry;
+        if (answer.epoch > ours) return false;
+        trust(osd, answer.stamp, answer.epoch, ours);
+        return true;
+    });
+}
+
+bool Heartbeats::answered(int32_t osd, MonotonicTime stamp, MonotonicTime now) {
     auto peer = peers_.find(osd);
     if (peer == peers_.end()) return false;
     // An answer that took longer than the grace proves nothing about now.

@@ -9,6 +9,7 @@
 
 #include "cloudlet/base/clock.h"
 #include "cloudlet/base/random.h"
+#include "cloudlet/rados/osd_map.h"
 
 namespace cloudlet::rados {
 
@@ -33,10 +34,13 @@ public:
     /// When due() or silent() will have something.
     MonotonicTime deadline() const;
 
-    /// The peer answered the ping that was sent at `stamp`. `trusted`: it knew no newer map than
-    /// ours. True when it had been named as silent.
-    bool answered(int32_t osd, MonotonicTime stamp, MonotonicTime now, bool trusted);
-    /// When the newest trusted ping was sent.
+    /// The peer answered the ping that was sent at `stamp`. True when it had been named as silent.
+    bool answered(int32_t osd, MonotonicTime stamp, MonotonicTime now);
+    /// It did so in its map's epoch, while our map is of `ours`. When it knows a newer map than we
+    /// do, it may serve others by now: that answer counts when we have come that far, too.
+    void trust(int32_t osd, MonotonicTime stamp, Epoch theirs, Epoch ours);
+    void caught_up(Epoch ours);
+    /// When the newest ping was sent whose answer counts.
     MonotonicTime answered_at(int32_t osd) const;
 
     /// We answered the other OSD's ping now.
@@ -57,6 +61,11 @@ private:
     std::map<int32_t, Peer> peers_;
     std::set<int32_t> named_; // silent, and reported
     std::map<int32_t, MonotonicTime> trusted_;
+    struct Ahead {
+        MonotonicTime stamp = {};
+        Epoch epoch = 0;
+    };
+    std::map<int32_t, Ahead> ahead_; // the newest answers from epochs that are to come
     std::map<int32_t, MonotonicTime> our_answers_;
 };
 

@@ -20,7 +20,8 @@ struct Pinging : testing::Test {
         return osds;
     }
     bool answer(int32_t osd, MonotonicTime stamp, MonotonicTime now) {
-        return beats.answered(osd, stamp, now, true);
+        beats.trust(osd, stamp, 1, 1);
+        return beats.answered(osd, stamp, now);
     }
 
     Heartbeats beats{times, start};
@@ -100,8 +101,16 @@ TEST_F(Pinging, counts_a_lease_from_when_the_ping_was_sent) {
     EXPECT_EQ(beats.answered_at(1), start + seconds(3));
     answer(1, start + seconds(2), start + seconds(6));
     EXPECT_EQ(beats.answered_at(1), start + seconds(3)) << "an older ping's answer came late";
-    beats.answered(1, start + seconds(9), start + seconds(9), false);
-    EXPECT_EQ(beats.answered_at(1), start + seconds(3)) << "it knows a newer map than we do";
+}
+
+TEST_F(Pinging, counts_an_answer_from_a_newer_map_when_it_has_come_that_far) {
+    beats.trust(1, start + seconds(3), 7, 7);
+    beats.trust(1, start + seconds(9), 9, 7);
+    EXPECT_EQ(beats.answered_at(1), start + seconds(3)) << "it may serve others in epoch 9";
+    beats.caught_up(8);
+    EXPECT_EQ(beats.answered_at(1), start + seconds(3));
+    beats.caught_up(9);
+    EXPECT_EQ(beats.answered_at(1), start + seconds(9));
 }
 
 TEST_F(Pinging, knows_how_long_its_own_answers_let_others_read) {

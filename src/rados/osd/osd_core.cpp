@@ -94,7 +94,7 @@ void OsdCore::receive(const Entity& from, const MessagePtr& message) {
 
 void OsdCore::reset(const Entity& peer) {
     if (stopped_) return;
-    shared_.erase(peer);
+    known_epochs_.erase(peer);
     if (peer.is_osd() && booted_)
         for (auto& [id, pg] : pgs_) pg->peer_reset(peer.number);
     if (peer.is_monitor() && peer.number == map_monitor_) subscribe();
@@ -106,6 +106,7 @@ void OsdCore::wake() {
     if (stopped_) return;
     pings();
     run_timers();
+    look_for_scrubs();
     monitor_timers();
     finish_event();
 }
@@ -128,7 +129,7 @@ void OsdCore::finish_event() {
         to_remove_.erase(to_remove_.begin());
         remove_now(pg);
     }
-    grant_slots();
+    tell_slot_news();
     take_throttled_ops();
     update_peers();
     schedule();
@@ -182,9 +183,10 @@ void OsdCore::run_timers() {
 
 void OsdCore::schedule() {
     if (stopped_) return;
-    MonotonicTime next = std::min({wish_again_at_, subscribe_at_, report_all_at_, beacon_at_});
+    MonotonicTime next =
+        std::min({wish_again_at_, subscribe_at_, wants_maps_at_, report_all_at_, beacon_at_});
     // Who is not up pings nobody, and must not be woken for it again and again.
-    if (booted_) next = std::min(next, heartbeats_.deadline());
+    if (booted_) next = std::min({next, heartbeats_.deadline(), scrubs_at_});
     if (!unreported_.empty()) next = std::min(next, report_at_);
     if (!timers_.empty()) next = std::min(next, timers_.begin()->first);
     // A wake-up that was asked for earlier comes anyway, and asks for the next one.
@@ -194,12 +196,16 @@ void OsdCore::schedule() {
 }
 
 void OsdCore::send(int32_t osd, MessageBody body) {
+    lead_on(osd);
     world_.send(Entity::osd(osd), make_message(epoch(), std::move(body)));
 }
 
 void OsdCore::send_to_all(const std::vector<int32_t>& osds, MessageBody body) {
     const MessagePtr message = make_message(epoch(), std::move(body));
-    for (int32_t osd : osds) world_.send(Entity::osd(osd), message);
+    for (int32_t osd : osds) {
+        lead_on(osd);
+        world_.send(Entity::osd(osd), message);
+    }
 }
 
 void OsdCore::reply(const Entity& client, message::ClientReply reply) {
@@ -217,24 +223,31 @@ void OsdCore::call_at(PgId pg, MonotonicTime when) { timers_.emplace(when, pg); 
 
 Slots& OsdCore::slots_for(int32_t osd) { return osd == number_ ? local_slots_ : remote_slots_; }
 
-void OsdCore::ask_slot(PgId id, int32_t for_osd) {
-    if (slots_for(for_osd).ask({id, for_osd})) granted_.push_back({id, for_osd});
+void OsdCore::ask_slot(PgId id, int32_t for_osd, uint8_t priority) {
+    const Slots::Outcome outcome = slots_for(for_osd).ask({id, for_osd}, priority);
+    if (outcome.preempted) slot_news_.push_back({*outcome.preempted, false});
+    if (outcome.granted) slot_news_.push_back({{id, for_osd}, true});
 }
 
 void OsdCore::give_back_slot(PgId id, int32_t for_osd) {
-    if (auto next = slots_for(for_osd).give_back({id, for_osd})) granted_.push_back(*next);
+    if (auto next = slots_for(for_osd).give_back({id, for_osd}))
+        slot_news_.push_back({*next, true});
 }
 
-/// Not at once: a PG that gives back may do so while others have not entered the new map yet.
-void OsdCore::grant_slots() {
-    while (!granted_.empty()) {
-        const auto [id, for_osd] = granted_.front();
-        granted_.pop_front();
-        if (!slots_for(for_osd).holds({id, for_osd})) continue;
-        if (PlacementGroup* pg = find(id))
-            pg->slot_granted(for_osd);
-        else
-            give_back_slot(id, for_osd);
+/// Not at once: a PG that gives back may do so while others have not entered the new map yet. What
+/// is not true any more when its turn comes, is not told.
+void OsdCore::tell_slot_news() {
+    while (!slot_news_.empty()) {
+        const SlotNews news = slot_news_.front();
+        slot_news_.pop_front();
+        const auto& [id, for_osd] = news.asker;
+        const Slots& slots = slots_for(for_osd);
+        const bool holds = slots.holds(news.asker);
+        if (news.granted ? !holds : holds || slots.waits(news.asker)) continue;
+        PlacementGroup* pg = find(id);
+        if (pg && news.granted) pg->slot_granted(for_osd);
+        if (pg && !news.granted) pg->slot_lost(for_osd);
+        if (!pg) give_back_slot(id, for_osd);
     }
 }
 

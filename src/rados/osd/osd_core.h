@@ -6,6 +6,7 @@
 //   osd_dispatch.cpp  messages: to which PG, and what if there is none (yet)
 //   osd_monitors.cpp  what is wanted of the monitors, until the map shows it
 //   osd_pings.cpp     heartbeats
+//   osd_scrubs.cpp    which PG is scrubbed next without being asked to
 //
 // One thread.
 
@@ -42,6 +43,7 @@ public:
     const std::map<PgId, std::unique_ptr<PlacementGroup>>& pgs() const { return pgs_; }
     const std::map<PgId, std::string>& set_aside() const { return set_aside_; }
     bool booted() const { return booted_; }
+    ScrubCounts scheduled_scrubs() const { return scrub_counts_; }
 
     // PgHost
     int32_t number() const override { return number_; }
@@ -59,8 +61,11 @@ public:
     void forget_temp(PgId pg) override { wishes_.temps.erase(pg); }
     void want_up_thru(Epoch epoch) override;
     void report(PgId pg) override;
-    void ask_slot(PgId pg, int32_t for_osd) override;
+    void ask_slot(PgId pg, int32_t for_osd, uint8_t priority) override;
     void give_back_slot(PgId pg, int32_t for_osd) override;
+    bool take_scrub_slot(PgId pg) override;
+    void give_back_scrub_slot(PgId pg) override { scrubbed_.erase(pg); }
+    void scrub_begins(bool deep) override;
     MonotonicTime answered_us(int32_t osd) const override;
     Duration lets_read(int32_t osd) const override;
     void confirm(int32_t osd) override;
@@ -78,6 +83,12 @@ private:
     struct Waiting {
         Entity from;
         MessagePtr message;
+        std::shared_ptr<const void> ticket = {}; // of a client's request that was admitted
+    };
+    /// A slot changed hands, and the PG has to be told.
+    struct SlotNews {
+        Slots::Asker asker;
+        bool granted = false; // else lost
     };
     /// What the monitors are asked for until the map shows it.
     struct Wishes {
@@ -100,24 +111,31 @@ private:
                            const std::vector<PastInterval>& past);
     void run_timers();
     Slots& slots_for(int32_t osd);
-    void grant_slots();
+    void tell_slot_news();
     void schedule();
 
     // osd_maps
     void take_maps(const message::Maps& maps);
+    bool leaps(const message::Maps& maps) const;
     void enter(const MapEpochPtr& before, const MapEpochPtr& after);
     void settle();
     void check_booted();
     void subscribe();
+    void answered_by_monitor(const message::Maps& maps);
+    void map_timer();
     void share_maps(const Entity& peer, Epoch epoch);
-    void ask_for_maps(Epoch epoch);
+    void lead_on(int32_t osd);
+    void note_epoch(const Entity& peer, Epoch epoch);
+    void forget_strangers();
+    void ask_for_maps(Epoch epoch, Duration within);
 
     // osd_dispatch
     void dispatch(const Entity& from, const MessagePtr& message);
+    void mark_lost(const Entity& from, const message::MarkUnfoundLost& command);
     void to_pg(int32_t from, PgId pg, const Message& message);
     void without_pg(int32_t from, PgId pg, const Message& message);
     void client_op(const Entity& from, const MessagePtr& message);
-    void take_op(const Entity& from, const MessagePtr& message);
+    void take_op(Waiting op);
     void take_throttled_ops();
     void create_pg(const message::CreatePg& create, Epoch epoch);
     bool is_primary(PgId pg) const;
@@ -141,6 +159,10 @@ private:
     void withdraw(int32_t osd);
     std::set<int32_t> heartbeat_peers() const;
 
+    // osd_scrubs
+    bool may_scrub() const;
+    void look_for_scrubs();
+
     const int32_t number_;
     Uuid disk_;
     World& world_;
@@ -161,14 +183,19 @@ private:
     std::deque<Submitted> submitted_;
     std::multimap<MonotonicTime, PgId> timers_;
     Slots local_slots_, remote_slots_;
-    std::deque<Slots::Asker> granted_;
+    std::deque<SlotNews> slot_news_;
+    std::set<PgId> scrubbed_; // by slots of scrubs that nobody asked for, ours and others'
+    ScrubCounts scrub_counts_;
+    MonotonicTime scrubs_at_ = {};
 
     bool booted_ = false;
     uint32_t nonce_ = 0;
     MarkdownHistory markdowns_;
     Epoch saved_epoch_ = 0;
-    std::map<Entity, Epoch> shared_; // up to which epoch a peer got maps from us
-    Epoch heard_epoch_ = 0;          // the newest that anybody named
+    std::map<Entity, Epoch> known_epochs_; // which a peer has, or was led to by us
+    Epoch heard_epoch_ = 0;                // the newest that anybody named
+    bool monitor_owes_maps_ = false;       // an answer, or a map that others have already
+    bool waits_for_next_map_ = false;      // the monitor will tell us whatever comes
 
     Heartbeats heartbeats_;
     bool peers_changed_ = true;
@@ -176,7 +203,8 @@ private:
     Wishes wishes_;
     int32_t leader_ = 0, map_monitor_ = 0;
     unsigned tries_ = 0;
-    MonotonicTime wish_again_at_ = MonotonicTime::max(), subscribe_at_ = {};
+    MonotonicTime wish_again_at_ = MonotonicTime::max();
+    MonotonicTime subscribe_at_ = {}, wants_maps_at_ = MonotonicTime::max();
     std::set<PgId> unreported_;
     MonotonicTime report_at_ = {}, report_all_at_ = {}, beacon_at_ = {};
     double beacon_ratio_ = -1;

@@ -40,4 +40,6 @@ std::vector<PgReport> OsdMachine::reports() const {
     return reports;
 }
 
+ScrubCounts OsdMachine::scheduled_scrubs() const { return core_->scheduled_scrubs(); }
+
 } // namespace cloudlet::rados

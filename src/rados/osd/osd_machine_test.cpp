@@ -2,12 +2,10 @@
 
 #include <gmock/gmock.h>
 
-#include <functional>
+#include <cerrno>
 
-#include "cloudlet/rados/memory_store.h"
 #include "cloudlet/rados/planted_bug.h"
-#include "test_map.h"
-#include "test_world.h"
+#include "osd/test_osd.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -18,101 +16,10 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr PgId pg{1, 0};
-
-Entity osd(int32_t number) { return Entity::osd(number); }
-Entity mon(int32_t number) { return Entity::monitor(number); }
-
-/// osd.0 of four, each on its host; PG 1.0 belongs on [0,1,2]. The test is everybody else.
-struct Osd : testing::Test, StoreListener {
-    Osd() {
-        OsdMap first = test_map(4, 1, 1, 3);
-        first.pg_upmap[pg] = {0, 1, 2};
-        first.osd_state[0] = osd_exists;
-        first_ = std::make_shared<OsdMap>(first);
-        now_ = cache.first(first_).value();
-    }
-    void committed(uint64_t token) override { machine->committed(token); }
-    void failed(const Error& error) override { machine->failed(error); }
-
-    /// A process begins, on whatever the disk holds.
-    void start(OsdOptions options = {}) {
-        machine =
-            std::make_unique<OsdMachine>(0, Uuid{{7}}, world, store, cache, std::move(options));
-        world.sent.clear();
-        world.wake.reset();
-        machine->start();
-    }
-    void get_maps(Epoch have = 0) {
-        message::Maps maps{.full = first_, .steps = {}};
-        for (const MapStep& step : steps)
-            if (step->epoch > have) maps.steps.push_back(step);
-        hear(mon(0), std::move(maps));
-    }
-    /// The next map, which the OSD hears of.
-    void step(const std::function<void(OsdMapIncremental&)>& change) {
-        make_step(change);
-        hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
-        store.sync();
-    }
-    void make_step(const std::function<void(OsdMapIncremental&)>& change) {
-        auto step = std::make_shared<OsdMapIncremental>();
-        step->epoch = now_->epoch() + 1;
-        change(*step);
-        now_ = cache.next(now_, step).value();
-        steps.push_back(std::move(step));
-    }
-    void mark_up(const message::Boot& boot) {
-        step([&](auto& s) { s.new_up_client[0] = s.new_up_cluster[0] = boot.address; });
-    }
-    void mark_down(int32_t number) {
-        step([&](auto& s) { s.new_state[number] = osd_up; });
-    }
-    void start_and_boot(OsdOptions options = {}) {
-        start(std::move(options));
-        get_maps();
-        mark_up(boots().at(0));
-        world.sent.clear();
-    }
-    std::vector<message::Boot> boots() {
-        std::vector<message::Boot> all;
-        for (int32_t monitor = 0; monitor < 3; ++monitor)
-            for (auto& boot : world.take<message::Boot>(mon(monitor))) all.push_back(boot);
-        return all;
-    }
-    void hear(const Entity& from, MessageBody body, Epoch epoch = 0) {
-        machine->receive(from, make_message(epoch ? epoch : now_->epoch(), std::move(body)));
-    }
-    void create_pg() {
-        PgHistory history{.epoch_created = 1};
-        history.same_interval_since = now_->epoch();
-        hear(mon(0), message::CreatePg{pg, history, {}});
-    }
-    /// Time passes, and the machine is woken when it wants to be.
-    void run(Duration time) {
-        const MonotonicTime end = world.now() + time;
-        while (world.now() < end || (world.wake && *world.wake <= end)) {
-            const MonotonicTime next = world.wake ? std::min(*world.wake, end) : end;
-            if (world.pass(std::max(Duration(0), Duration(next - world.now())))) machine->wake();
-        }
-    }
-    static uint32_t nonce(const message::Boot& boot) { return boot.address.addresses[0].nonce; }
-
-    TestWorld world;
-    MapCache cache;
-    MemoryStore store{*this};
-    std::unique_ptr<OsdMachine> machine;
-    std::vector<MapStep> steps;
-
-private:
-    std::shared_ptr<const OsdMap> first_;
-    MapEpochPtr now_;
-};
-
 TEST_F(Osd, asks_for_maps_and_then_to_be_up) {
     start();
     const auto asked = world.take<message::GetMaps>(mon(0));
-    EXPECT_THAT(asked, ElementsAre(message::GetMaps{0, true}));
+    EXPECT_THAT(asked, ElementsAre(message::GetMaps{.full = true}));
     EXPECT_THAT(boots(), IsEmpty());
     get_maps();
     const auto wanted = boots();
@@ -263,47 +170,6 @@ TEST_F(Osd, stops_wishing_when_the_map_shows_it) {
     EXPECT_THAT(boots(), IsEmpty());
 }
 
-TEST_F(Osd, leads_whoever_is_behind_to_its_map_once) {
-    start_and_boot();
-    const Epoch known = machine->epoch();
-    step([](auto&) {});
-    step([](auto&) {});
-    hear(osd(3), message::Ping{world.now(), false}, known);
-    const auto maps = world.take<message::Maps>(osd(3));
-    ASSERT_THAT(maps, SizeIs(1));
-    EXPECT_FALSE(maps[0].full);
-    EXPECT_EQ(maps[0].steps.front()->epoch, known + 1);
-    EXPECT_EQ(maps[0].steps.back()->epoch, machine->epoch());
-    hear(osd(3), message::Query{pg}, known);
-    EXPECT_THAT(world.take<message::Maps>(osd(3)), IsEmpty()) << "it is on its way";
-    machine->reset(osd(3));
-    hear(osd(3), message::Query{pg}, known);
-    EXPECT_THAT(world.take<message::Maps>(osd(3)), SizeIs(1)) << "it was lost";
-}
-
-TEST_F(Osd, keeps_a_message_of_a_later_epoch_until_it_has_that_map) {
-    start_and_boot();
-    make_step([](auto&) {});
-    hear(osd(3), message::Query{pg}, machine->epoch() + 1);
-    EXPECT_THAT(world.take<message::Notify>(osd(3)), IsEmpty());
-    run(seconds(2));
-    EXPECT_FALSE(world.take<message::GetMaps>(mon(0)).empty()) << "it asks for the map";
-    hear(mon(0), message::Maps{.full = {}, .steps = {steps.back()}});
-    EXPECT_THAT(world.take<message::Notify>(osd(3)), SizeIs(1));
-}
-
-TEST_F(Osd, asks_for_the_maps_in_between_rather_than_to_leap) {
-    start_and_boot();
-    create_pg();
-    const Epoch known = machine->epoch();
-    make_step([](auto& s) { s.new_state[1] = osd_up; });
-    make_step([](auto&) {});
-    auto leap = std::make_shared<OsdMap>(test_map(4, 1, 1, 3));
-    leap->epoch = known + 2;
-    hear(mon(0), message::Maps{.full = leap, .steps = {}});
-    EXPECT_EQ(machine->epoch(), known);
-}
-
 TEST_F(Osd, says_of_a_pg_that_is_not_here_that_it_has_nothing) {
     start_and_boot();
     hear(osd(3), message::Query{pg});
@@ -351,6 +217,24 @@ TEST_F(Osd, drops_what_was_said_in_an_earlier_interval) {
     EXPECT_THAT(world.take<message::Notify>(osd(1)), SizeIs(1));
 }
 
+TEST_F(Osd, leaves_alone_what_is_for_a_position_that_it_does_not_have) {
+    start_and_boot();
+    hear(osd(1), message::Query{pg});
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), SizeIs(1));
+    machine->receive(osd(1), std::make_shared<const Message>(
+                                 Message{machine->epoch(), message::Query{pg}, 0, 1}));
+    EXPECT_THAT(world.take<message::Notify>(osd(1)), IsEmpty());
+}
+
+TEST_F(Osd, tells_an_operator_what_becomes_of_objects_that_are_given_up) {
+    start_and_boot();
+    hear(Entity::client(1), message::MarkUnfoundLost{.pg = pg, .revert = true, .number = 5});
+    const auto done = world.take<message::CommandDone>(Entity::client(1));
+    ASSERT_THAT(done, SizeIs(1));
+    EXPECT_EQ(done[0].number, 5u);
+    EXPECT_EQ(done[0].result, -EAGAIN) << "the PG does not serve";
+}
+
 TEST_F(Osd, keeps_its_pgs_through_a_restart) {
     start_and_boot();
     create_pg();
@@ -361,7 +245,8 @@ TEST_F(Osd, keeps_its_pgs_through_a_restart) {
     start();
     ASSERT_THAT(machine->describe(), SizeIs(1));
     EXPECT_EQ(machine->describe()[0].substr(0, 4), "1.0 ");
-    EXPECT_THAT(world.take<message::GetMaps>(mon(0)), ElementsAre(message::GetMaps{epoch, true}))
+    EXPECT_THAT(world.take<message::GetMaps>(mon(0)),
+                ElementsAre(message::GetMaps{.have = epoch, .full = true}))
         << "from where its PGs are";
 }
 
@@ -486,6 +371,14 @@ TEST_F(Osd, reports_its_pgs_soon_after_they_change_and_all_of_them_now_and_then)
     EXPECT_FALSE(world.take<message::Reports>(mon(0)).empty());
 }
 
+TEST_F(Osd, counts_a_new_pg_as_scrubbed) {
+    start_and_boot();
+    create_pg();
+    const auto report = machine->reports().at(0);
+    EXPECT_EQ(report.history.last_scrub_stamp, world.wall());
+    EXPECT_EQ(report.history.last_deep_scrub_stamp, world.wall());
+}
+
 TEST_F(Osd, sends_beacons) {
     start_and_boot();
     run(seconds(1));
@@ -511,6 +404,28 @@ TEST_F(Osd, takes_no_more_requests_than_it_may_and_the_others_in_their_turn) {
     ask(4);
     EXPECT_NE(machine->describe()[0].find("queues 1"), std::string::npos)
         << "the new interval threw the first two away, and the third was of the old one";
+}
+
+TEST_F(Osd, counts_requests_that_wait_for_a_map_or_a_pg_among_those_it_has_taken_on) {
+    start_and_boot({.most_requests = 2});
+    auto ask = [&](uint64_t number, Epoch epoch) {
+        hear(Entity::client(1),
+             message::ClientOp{.request = {1, 1, number},
+                               .pg = pg,
+                               .object = {.name = std::to_string(number)},
+                               .ops = {op::Read{}}},
+             epoch);
+    };
+    for (uint64_t number : {1, 2, 3}) ask(number, machine->epoch());
+    create_pg();
+    EXPECT_NE(machine->describe()[0].find("queues 2"), std::string::npos) << "for the PG";
+    step([](auto& s) { s.new_pg_upmap[pg] = {0, 3, 2}; });
+    EXPECT_NE(machine->describe()[0].find("queues 0"), std::string::npos);
+    for (uint64_t number : {4, 5}) ask(number, machine->epoch() + 1);
+    ask(6, machine->epoch());
+    EXPECT_NE(machine->describe()[0].find("queues 0"), std::string::npos) << "there is no room";
+    step([](auto&) {});
+    EXPECT_NE(machine->describe()[0].find("queues 2"), std::string::npos) << "for the map";
 }
 
 TEST_F(Osd, holds_a_clients_request_until_its_pg_is_made_and_drops_what_is_not_its_own) {

@@ -54,6 +54,7 @@ void OsdCore::wish() {
     for (const auto& [osd, since] : wishes_.failures)
         to_leader(message::Failure{.target = osd, .silent = now - since});
     wish_again_at_ = wishes_.any() ? now + wish_again : MonotonicTime::max();
+    if (!wishes_.failures.empty() && !waits_for_next_map_) subscribe();
 }
 
 void OsdCore::forget_granted() {
@@ -120,10 +121,7 @@ void OsdCore::monitor_timers() {
         if (++tries_ % tries_at_one_monitor == 0) leader_ = next_monitor(leader_);
         wish();
     }
-    if (now >= subscribe_at_) {
-        map_monitor_ = next_monitor(map_monitor_);
-        subscribe();
-    }
+    map_timer();
     if (now >= report_all_at_) {
         report_all_at_ = now + report_all_every;
         for (const auto& [id, pg] : pgs_) unreported_.insert(id);

@@ -5,20 +5,26 @@
 
 namespace cloudlet::rados {
 
+namespace {
+
+/// Whoever is ahead shares its maps when it hears our epoch; a monitor is asked if that was lost.
+constexpr Duration ask_after_ping = std::chrono::seconds(1);
+
+} // namespace
+
 void OsdCore::take_ping(const Entity& from, const Message& message) {
     if (!booted_ || !from.is_osd()) return;
     const auto& ping = std::get<message::Ping>(message.body);
     const MonotonicTime now = world_.now();
-    if (message.epoch > epoch()) ask_for_maps(message.epoch);
+    if (message.epoch > epoch()) ask_for_maps(message.epoch, ask_after_ping);
     if (message.epoch < epoch()) share_maps(from, message.epoch);
     if (!ping.answer) {
         heartbeats_.we_answered(from.number, now);
         world_.send_loosely(from, make_message(epoch(), message::Ping{ping.stamp, true}));
         return;
     }
-    const bool was_silent =
-        heartbeats_.answered(from.number, ping.stamp, now, message.epoch <= epoch());
-    if (was_silent) withdraw(from.number);
+    heartbeats_.trust(from.number, ping.stamp, message.epoch, epoch());
+    if (heartbeats_.answered(from.number, ping.stamp, now)) withdraw(from.number);
     for (auto& [id, pg] : pgs_) pg->lease_renewed();
 }
 

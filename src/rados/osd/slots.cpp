@@ -4,23 +4,45 @@
 
 namespace cloudlet::rados {
 
-bool Slots::ask(const Asker& asker) {
-    if (held_.contains(asker)) return true;
-    if (held_.size() < count_) {
-        held_.insert(asker);
-        return true;
+bool Slots::has(const Claims& claims, const Asker& asker) {
+    return std::ranges::find(claims, asker, &Claim::asker) != claims.end();
+}
+
+Slots::Outcome Slots::ask(const Asker& asker, uint8_t priority) {
+    if (holds(asker)) return {.granted = true};
+    if (auto known = std::ranges::find(waiting_, asker, &Claim::asker); known != waiting_.end()) {
+        if (known->priority == priority) return {};
+        waiting_.erase(known);
     }
-    if (std::ranges::find(waiting_, asker) == waiting_.end()) waiting_.push_back(asker);
-    return false;
+    if (held_.size() < count_) {
+        held_.push_back({asker, priority});
+        return {.granted = true};
+    }
+    // Of equals the newest: it has done the least so far.
+    auto least = std::min_element(held_.rbegin(), held_.rend(), [](const Claim& a, const Claim& b) {
+        return a.priority < b.priority;
+    });
+    if (least != held_.rend() && least->priority < priority) {
+        const Asker preempted = least->asker;
+        held_.erase(std::next(least).base());
+        held_.push_back({asker, priority});
+        return {.granted = true, .preempted = preempted};
+    }
+    auto behind = std::ranges::find_if(
+        waiting_, [&](const Claim& claim) { return claim.priority < priority; });
+    waiting_.insert(behind, {asker, priority});
+    return {};
 }
 
 std::optional<Slots::Asker> Slots::give_back(const Asker& asker) {
-    std::erase(waiting_, asker);
-    if (!held_.erase(asker) || waiting_.empty() || held_.size() >= count_) return std::nullopt;
-    const Asker next = waiting_.front();
-    waiting_.pop_front();
-    held_.insert(next);
-    return next;
+    auto same = [&](const Claim& claim) { return claim.asker == asker; };
+    std::erase_if(waiting_, same);
+    if (!std::erase_if(held_, same) || waiting_.empty() || held_.size() >= count_)
+        return std::nullopt;
+    const Claim next = waiting_.front();
+    waiting_.erase(waiting_.begin());
+    held_.push_back(next);
+    return next.asker;
 }
 
 } // namespace cloudlet::rados

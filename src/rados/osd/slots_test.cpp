@@ -49,5 +49,45 @@ TEST(Slots, forget_who_stops_waiting) {
     EXPECT_FALSE(slots.holds(asker(2)));
 }
 
+TEST(Slots, go_to_the_highest_priority_and_of_equals_to_who_asked_first) {
+    Slots slots(1);
+    slots.ask(asker(1), 200);
+    slots.ask(asker(2), 100);
+    slots.ask(asker(3), 180);
+    slots.ask(asker(4), 180);
+    slots.ask(asker(2), 100); // keeps its place
+    slots.ask(asker(5), 100);
+    EXPECT_EQ(slots.give_back(asker(1)), asker(3));
+    EXPECT_EQ(slots.give_back(asker(3)), asker(4));
+    EXPECT_EQ(slots.give_back(asker(4)), asker(2));
+    EXPECT_EQ(slots.give_back(asker(2)), asker(5));
+}
+
+TEST(Slots, are_taken_from_the_lowest_priority_and_of_equals_from_the_newest) {
+    Slots slots(3);
+    slots.ask(asker(1), 100);
+    slots.ask(asker(2), 180);
+    slots.ask(asker(3), 100);
+    EXPECT_FALSE(slots.ask(asker(4), 100).granted) << "an equal one waits";
+    const Slots::Outcome higher = slots.ask(asker(5), 140);
+    EXPECT_TRUE(higher.granted);
+    EXPECT_EQ(higher.preempted, asker(3));
+    EXPECT_FALSE(slots.holds(asker(3)) || slots.waits(asker(3))) << "it has to ask again";
+    EXPECT_EQ(slots.ask(asker(6), 220).preempted, asker(1));
+    EXPECT_FALSE(slots.ask(asker(3), 100).granted);
+    EXPECT_EQ(slots.held(), 3u);
+    EXPECT_EQ(slots.give_back(asker(5)), asker(4)) << "who waits longer";
+}
+
+TEST(Slots, are_waited_for_with_the_newest_priority) {
+    Slots slots(1);
+    slots.ask(asker(1), 200);
+    slots.ask(asker(2), 100);
+    slots.ask(asker(3), 110);
+    EXPECT_FALSE(slots.ask(asker(2), 120).granted);
+    EXPECT_EQ(slots.waiting(), 2u);
+    EXPECT_EQ(slots.give_back(asker(1)), asker(2));
+}
+
 } // namespace
 } // namespace cloudlet::rados

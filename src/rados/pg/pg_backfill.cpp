@@ -34,11 +34,12 @@ void PlacementGroup::next_batch() {
     fill.to =
         last ? BackfillCursor{} : BackfillCursor{BackfillCursor::Place::at, fill.objects.back()};
     fill.waits_for.clear();
-    fill.scanning = true;
+    fill.scan = ++now_.questions;
     host_.send(fill.target, message::Scan{.pg = pg_,
                                           .from = fill.from,
                                           .to = fill.to,
-                                          .limit = static_cast<uint32_t>(4 * limit)});
+                                          .limit = static_cast<uint32_t>(4 * limit),
+                                          .number = fill.scan});
 }
 
 bool PlacementGroup::in_batch(const PgObject& object) const {
@@ -48,7 +49,7 @@ bool PlacementGroup::in_batch(const PgObject& object) const {
 void PlacementGroup::serve_scan(int32_t from, const message::Scan& scan) {
     auto objects = copy_.list(scan.from, scan.to, scan.limit);
     if (!objects) return host_.stop(objects.error());
-    message::Scanned scanned{.pg = pg_, .from = scan.from, .to = scan.to};
+    message::Scanned scanned{.pg = pg_, .from = scan.from, .to = scan.to, .number = scan.number};
     if (objects->size() == scan.limit && scan.limit > 0)
         scanned.to = {BackfillCursor::Place::at, objects->back()};
     for (PgObject& object : *objects) {
@@ -60,11 +61,10 @@ void PlacementGroup::serve_scan(int32_t from, const message::Scan& scan) {
 }
 
 void PlacementGroup::take_scan(int32_t from, const message::Scanned& scanned) {
-    if (!now_.backfill || !now_.backfill->scanning || now_.backfill->target != from ||
-        !(scanned.from == now_.backfill->from))
+    if (!now_.backfill || now_.backfill->target != from || now_.backfill->scan != scanned.number)
         return;
     PgBackfill& fill = *now_.backfill;
-    fill.scanning = false;
+    fill.scan = 0;
     fill.to = scanned.to;
     std::erase_if(fill.objects, [&](const PgObject& o) { return !fill.to.covers(o); });
     if (planted(PlantedBug::backfill_cursor_ahead) && !fill.objects.empty())

@@ -141,8 +141,8 @@ TEST(PgCodec, a_flag_of_two_an_unknown_kind_and_an_impossible_prior_version_are_
     EXPECT_THAT(decode_past_intervals(past).error().message, HasSubstr("neither 0 nor 1"));
     LogEntry entry{.version = {5, 1}};
     std::string bytes = encode_log_entry(entry);
-    bytes[6] = 4;
-    EXPECT_THAT(decode_log_entry(bytes).error().message, HasSubstr("an entry of kind 4"));
+    bytes[6] = 6;
+    EXPECT_THAT(decode_log_entry(bytes).error().message, HasSubstr("an entry of kind 6"));
     entry.prior_version = {5, 1};
     EXPECT_FALSE(decode_log_entry(encode_log_entry(entry)));
     entry.prior_version = {5, 0};

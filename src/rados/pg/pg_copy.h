@@ -70,8 +70,8 @@ public:
     PgRecord record;
     PastIntervals past;
     Epoch epoch = 0;
-    uint64_t objects = 0; // that are on the disk
     bool being_removed = false;
+    uint64_t objects = 0; // that are on the disk
 
 private:
     Result<void> count_objects();

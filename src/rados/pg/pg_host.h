@@ -41,9 +41,15 @@ public:
     virtual void report(PgId pg) = 0;
 
     /// A slot to recover or fill others, or to be filled; slot_granted() is called after this event
-    /// or later.
-    virtual void ask_slot(PgId pg, int32_t for_osd) = 0; // for_osd: who asked, or ourselves
+    /// or later, and slot_lost() when a higher priority took it. `for_osd`: who asked, or ourselves
+    virtual void ask_slot(PgId pg, int32_t for_osd, uint8_t priority) = 0;
     virtual void give_back_slot(PgId pg, int32_t for_osd) = 0;
+
+    /// One of the slots for scrubs that nobody asked for; false when they are taken, or the OSD
+    /// recovers something. A PG holds one at most.
+    virtual bool take_scrub_slot(PgId pg) = 0;
+    virtual void give_back_scrub_slot(PgId pg) = 0;
+    virtual void scrub_begins(bool deep) = 0; // such a one
 
     /// When the newest ping was sent that the OSD answered without knowing a newer map than ours.
     virtual MonotonicTime answered_us(int32_t osd) const = 0;

@@ -38,7 +38,8 @@ Result<void> PlacementGroup::create(const MapEpoch& map, const PgHistory& histor
 
 void PlacementGroup::advance(const MapEpochPtr& before, const MapEpochPtr& after) {
     if (after->epoch() <= copy_.epoch) {
-        if (after->epoch() == copy_.epoch) view_ = after->view(pg_);
+        // The record was on disk before the OSD's own epoch was.
+        if (after->epoch() == copy_.epoch) begin_at(*after);
         return;
     }
     PgView view = after->view(pg_);
@@ -69,10 +70,11 @@ void PlacementGroup::start_interval(IntervalChange why, const MapEpoch& last) {
 }
 
 void PlacementGroup::retire() {
+    host_.give_back_scrub_slot(pg_);
     if (planted(PlantedBug::leak_reservation)) return;
     if (now_.repair && now_.repair->slots_wanted.contains(host_.number()))
         host_.give_back_slot(pg_, host_.number());
-    for (const auto& [osd, backfill] : *now_.slots_given) host_.give_back_slot(pg_, osd);
+    for (const auto& [osd, asked] : *now_.slots_given) host_.give_back_slot(pg_, osd);
     now_.slots_given.reset();
 }
 
@@ -169,7 +171,7 @@ template <typename State>
 void PlacementGroup::take_way(State& now, State to, PgEvent why, PgMove::Table table) {
     auto row = find_transition(now, why, to);
     check(row.has_value(), "a placement group takes a way that its tables do not have");
-    host_.world().moved({table, *row});
+    host_.world().moved({table, *row, static_cast<uint8_t>(now)});
     if (tells()) tell(fmt::format("{} -> {} ({})", name_of(now), name_of(to), name_of(why)));
     now = to;
     host_.report(pg_);

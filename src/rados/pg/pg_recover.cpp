@@ -1,5 +1,5 @@
-// Making all copies whole: what to do next, the slots that it takes, and single objects. An object
-// that a request waits for goes first, and needs no slot.
+// Making all copies whole: what to do next, and single objects. An object that a request waits for
+// goes first, and needs no slot.
 
 #include <algorithm>
 #include <cerrno>
@@ -10,12 +10,6 @@
 #include "pg/placement_group.h"
 
 namespace cloudlet::rados {
-
-namespace {
-
-constexpr double default_backfillfull_ratio = 0.90;
-
-} // namespace
 
 void PlacementGroup::consider() {
     if (now_.considering) return;
@@ -47,10 +41,10 @@ void PlacementGroup::choose_work() {
         return;
     case PgWork::rest: return choose_rest();
     case PgWork::recovery_wait:
-        if (flag(map_norecover)) stop_work(PgEvent::held_by_flag);
+        if (is_recovery_held()) stop_work(PgEvent::held_by_flag);
         return;
     case PgWork::recovering:
-        if (flag(map_norecover)) return stop_work(PgEvent::held_by_flag);
+        if (is_recovery_held()) return stop_work(PgEvent::held_by_flag);
         return recover_some();
     case PgWork::backfill_wait:
         if (!may_backfill()) stop_work(PgEvent::held_by_flag);
@@ -60,7 +54,7 @@ void PlacementGroup::choose_work() {
         if (objects_missing()) stop_work(PgEvent::objects_missing);
         return;
     case PgWork::unfound:
-        if (can_recover_something()) go(PgWork::rest, PgEvent::object_found);
+        if (can_recover_something() || !objects_missing()) go(PgWork::rest, PgEvent::object_found);
         return;
     case PgWork::backfill_too_full:
         if (can_recover_something()) go(PgWork::rest, PgEvent::asked_again);
@@ -69,9 +63,8 @@ void PlacementGroup::choose_work() {
     }
 }
 
-/// Something is missing that is neither unfound nor waits for space.
+/// Something is missing that is not unfound.
 bool PlacementGroup::can_recover_something() {
-    if (repair().retry_at > host_.world().now()) return false;
     auto can = [this](const MissingSet& missing) {
         return std::ranges::any_of(missing.items(), [this](const auto& item) {
             return !repair().unfound.contains(item.first);
@@ -84,18 +77,15 @@ bool PlacementGroup::can_recover_something() {
 
 void PlacementGroup::choose_rest() {
     if (objects_missing()) {
-        if (flag(map_norecover)) return;
+        if (is_recovery_held()) return;
         go(PgWork::recovery_wait, PgEvent::objects_missing);
-        repair().slots_wanted = slot_holders();
-        return ask_next_slot();
+        const bool fills_own = !copy_.record.missing.empty();
+        return fills_own && too_full(PgWork::recovering) ? refused(host_.number()) : ask_slots();
     }
-    const bool all_filled = std::ranges::all_of(
-        now_.peers, [](const auto& peer) { return peer.second.last_backfill.complete(); });
-    if (!all_filled && !planted(PlantedBug::clean_before_backfill)) {
+    if (!all_filled() && !planted(PlantedBug::clean_before_backfill)) {
         if (!may_backfill()) return;
         go(PgWork::backfill_wait, PgEvent::copies_to_fill);
-        repair().slots_wanted = slot_holders();
-        return ask_next_slot();
+        return ask_slots();
     }
     if (auto other = better_acting()) return host_.want_temp(pg_, *other);
     if (view_.acting_count() < view_.size) return;
@@ -119,6 +109,11 @@ void PlacementGroup::stop_work(PgEvent why) {
     kick_all();
 }
 
+bool PlacementGroup::all_filled() const {
+    return std::ranges::all_of(
+        now_.peers, [](const auto& peer) { return peer.second.last_backfill.complete(); });
+}
+
 bool PlacementGroup::objects_missing() const {
     if (!copy_.record.missing.empty()) return true;
     return std::ranges::any_of(now_.peers,
@@ -137,97 +132,22 @@ size_t PlacementGroup::holders(const PgObject& object) const {
     return count;
 }
 
+/// Of objects that no request waits for.
+bool PlacementGroup::is_recovery_held() const {
+    return flag(map_norecover) && !planted(PlantedBug::ignore_norecover);
+}
+
 /// norebalance holds only what is misplaced: a PG with too few copies is filled all the same.
 bool PlacementGroup::may_backfill() const {
-    if (flag(map_nobackfill)) return false;
+    if (flag(map_nobackfill) && !planted(PlantedBug::ignore_nobackfill)) return false;
     if (!flag(map_norebalance)) return true;
     return view_.acting_count() < view_.size && !planted(PlantedBug::norebalance_stops_repair);
 }
 
-std::set<int32_t> PlacementGroup::slot_holders() const {
-    std::set<int32_t> holders = {host_.number()};
-    const bool recovery = now_.work == PgWork::recovery_wait;
-    for (const auto& [osd, peer] : now_.peers)
-        if (recovery ? !peer.missing.empty() : !peer.last_backfill.complete()) holders.insert(osd);
-    return holders;
-}
-
-/// Our own slot first, then the others' in ascending order: everybody does, so nobody waits in a
-/// circle.
-void PlacementGroup::ask_next_slot() {
-    const bool recovery = now_.work == PgWork::recovery_wait;
-    if (!recovery && now_.work != PgWork::backfill_wait) return;
-    if (!repair().slots_held.contains(host_.number())) return host_.ask_slot(pg_, host_.number());
-    for (int32_t osd : repair().slots_wanted) {
-        if (repair().slots_held.contains(osd)) continue;
-        return host_.send(osd, message::Reserve{pg_, message::Reserve::Step::ask, !recovery});
-    }
-    go(recovery ? PgWork::recovering : PgWork::backfilling, PgEvent::reserved);
-    if (recovery) return consider();
-    start_backfill();
-}
-
-void PlacementGroup::slot_granted(int32_t for_osd) {
-    if (for_osd == host_.number()) {
-        if (!repair().slots_wanted.contains(for_osd)) return host_.give_back_slot(pg_, for_osd);
-        repair().slots_held.insert(for_osd);
-        return ask_next_slot();
-    }
-    auto given = now_.slots_given->find(for_osd);
-    if (given == now_.slots_given->end()) return host_.give_back_slot(pg_, for_osd);
-    host_.send(for_osd, message::Reserve{pg_, message::Reserve::Step::granted, given->second});
-}
-
-void PlacementGroup::take_reserve(int32_t from, const message::Reserve& reserve) {
-    using Step = message::Reserve::Step;
-    switch (reserve.step) {
-    case Step::ask: {
-        if (from != view_.acting.primary) return;
-        const float ratio = host_.map()->map().backfillfull_ratio;
-        if (reserve.backfill && host_.fuller_than(ratio > 0 ? ratio : default_backfillfull_ratio))
-            return host_.send(from, message::Reserve{pg_, Step::too_full, reserve.backfill});
-        now_.slots_given.edit()[from] = reserve.backfill;
-        return host_.ask_slot(pg_, from);
-    }
-    case Step::release:
-        if (!now_.slots_given.edit().erase(from)) return;
-        if (now_.slots_given->empty()) now_.slots_given.reset();
-        return host_.give_back_slot(pg_, from);
-    case Step::granted:
-        if (!repair().slots_wanted.contains(from))
-            return host_.send(from, message::Reserve{pg_, Step::release, reserve.backfill});
-        repair().slots_held.insert(from);
-        return ask_next_slot();
-    case Step::too_full:
-        if (now_.work == PgWork::backfill_wait && repair().slots_wanted.contains(from))
-            refused(from);
-        return;
-    }
-}
-
-void PlacementGroup::give_back_slots() {
-    for (int32_t osd : repair().slots_wanted) {
-        if (osd == host_.number())
-            host_.give_back_slot(pg_, osd);
-        else
-            host_.send(osd, message::Reserve{pg_, message::Reserve::Step::release, false});
-    }
-    repair().slots_wanted.clear();
-    repair().slots_held.clear();
-}
-
-void PlacementGroup::refused(int32_t osd) {
-    if (tells()) tell(fmt::format("osd.{} is too full to be filled", osd));
-    give_back_slots();
-    now_.backfill.reset();
-    go(PgWork::backfill_too_full, PgEvent::refused);
-    host_.call_at(pg_, host_.world().now() + host_.options().retry_too_full);
-    kick_all();
-}
-
 void PlacementGroup::timer() {
     if (now_.stage == PgStage::wait_readers) return check_readers();
-    if (now_.work == PgWork::backfill_too_full) go(PgWork::rest, PgEvent::asked_again);
+    if (now_.work == PgWork::recovery_too_full || now_.work == PgWork::backfill_too_full)
+        go(PgWork::rest, PgEvent::asked_again);
     kick_all();
     consider();
 }
@@ -246,7 +166,6 @@ void PlacementGroup::recover_some() {
     start(copy_.record.missing);
     for (auto& [osd, peer] : now_.peers) start(peer.missing);
     if (!repair().recoveries.empty() || now_.work != PgWork::recovering) return;
-    if (repair().retry_at > host_.world().now()) return;
     give_back_slots();
     if (!objects_missing()) return go(PgWork::rest, PgEvent::all_recovered);
     if (tells()) tell(fmt::format("{} objects are unfound", repair().unfound.size()));
@@ -289,6 +208,13 @@ void PlacementGroup::pull(const PgObject& object) {
             return osd != host_.number() && !now_.peers.contains(osd) && up_since(osd) && ask(osd);
         });
     };
+    auto ask_earlier = [&] {
+        return std::ranges::any_of(now_.peers, [&](const auto& peer) {
+            const MissingSet::Item* theirs = peer.second.missing.find(object);
+            return theirs && theirs->have == recovery.version && ask(peer.first);
+        });
+    };
+    if (recovery.reverting && ask_earlier()) return;
     const bool any_version = planted(PlantedBug::push_stale_object);
     if (any_version ? ask_former() || ask_serving() : ask_serving() || ask_former()) return;
     if (tells()) tell(fmt::format("{} {} is unfound", object.name, recovery.version.to_string()));
@@ -336,16 +262,21 @@ void PlacementGroup::pull_answered(int32_t from, const message::Push& push) {
         return;
     auto peer = now_.peers.find(from);
     if (push.result < 0) {
-        if (peer != now_.peers.end() && !peer->second.fill)
+        if (peer != now_.peers.end() && !peer->second.fill && !recovery->second.reverting)
             peer->second.missing.set(push.object, {recovery->second.version, {}});
         return pull(push.object);
+    }
+    if (recovery->second.reverting) {
+        repair().recoveries.erase(recovery);
+        if (!log_lost(push.object, *push.content)) repair().unfound.insert(push.object);
+        return consider();
     }
     Transaction transaction;
     const PgCopy::Before before = copy_.before(push.object);
     copy_.recovered(transaction, push.object, push.version, push.content.get());
     if (!host_.submit(pg_, std::move(transaction), {})) {
         copy_.take_back(push.object, before);
-        return recover_later(push.object);
+        return recover_later(push.object, host_.number());
     }
     recovery->second.pulling = false;
     push_to_peers(push.object);
@@ -364,12 +295,14 @@ void PlacementGroup::forget_lost_sources() {
 }
 
 /// A disk is full: what it lacks has to wait.
-void PlacementGroup::recover_later(const PgObject& object) {
+void PlacementGroup::recover_later(const PgObject& object, int32_t osd) {
     repair().recoveries.erase(object);
     const MonotonicTime now = host_.world().now();
-    if (repair().retry_at > now) return; // one object after the other must not put it off
-    repair().retry_at = now + host_.options().retry_too_full;
-    host_.call_at(pg_, repair().retry_at);
+    if (repair().retry_at <= now) { // one object after the other must not put it off
+        repair().retry_at = now + host_.options().retry_too_full;
+        host_.call_at(pg_, repair().retry_at);
+    }
+    if (now_.work == PgWork::recovering) refused(osd);
 }
 
 void PlacementGroup::push_to_peers(const PgObject& object) {
@@ -418,7 +351,7 @@ void PlacementGroup::pushed(int32_t from, const message::Pushed& pushed) {
         return batch_pushed(pushed);
     auto recovery = repair().recoveries.find(pushed.object);
     if (recovery == repair().recoveries.end() || !recovery->second.pushing_to.erase(from)) return;
-    if (pushed.result < 0) return recover_later(pushed.object);
+    if (pushed.result < 0) return recover_later(pushed.object, from);
     peer->second.missing.arrived(pushed.object, pushed.version);
     recovery = repair().recoveries.find(pushed.object);
     if (recovery != repair().recoveries.end() && recovery->second.pushing_to.empty())

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "pg/test_host.h"
+#include "pg/test_whole.h"
 
 namespace cloudlet::rados {
 namespace {
@@ -12,59 +12,6 @@ namespace {
 using std::chrono::seconds;
 using Told = std::vector<std::string>;
 using Osds = std::vector<int32_t>;
-using Step = message::Reserve::Step;
-
-PgObject object(const std::string& name) { return {.name = name}; }
-
-/// osd.0 of acting set [0,1,2] with objects "a", "b" and "c".
-struct Whole : testing::Test {
-    Whole() {
-        host.create();
-        host.serve();
-        uint64_t number = 100;
-        for (const char* name : {"a", "b", "c"}) host.write(number++, name, name);
-        host.settle_all();
-        host.told();
-    }
-    void damage(const std::string& name) {
-        const ObjectPlace place = pg.copy().place(object(name));
-        Random random(1);
-        ASSERT_TRUE(host.disk.damage({place.collection, place.id, ObjectPart::data}, random));
-    }
-    /// What a peer sends when it is asked for an object of ours.
-    void give(int32_t osd, const std::string& name, const std::string& data) {
-        const ObjectPlace place = pg.copy().place(object(name));
-        const ObjectInfo info = read_object_info(place).value();
-        auto content = std::make_shared<change::Replace>();
-        content->data = share(data);
-        content->xattrs[std::string(info_xattr)] = encode_object_info(info);
-        host.peers[osd].objects[object(name)] = {.pg = host.id,
-                                                 .object = object(name),
-                                                 .version = info.version,
-                                                 .content = content,
-                                                 .answer = true};
-    }
-    /// osd.2 loses an object while a new interval begins, and says so.
-    void lose_at_2(const std::string& name) {
-        TestPeer& peer = host.peers[2];
-        const LogVersion version = pg.copy().record.log.newest(object(name))->version;
-        peer.record.missing.set(object(name), {version, {}});
-        peer.record.refresh_info();
-        host.step([&](auto& s) { s.new_pg_upmap[host.id] = {0, 2, 1}; });
-    }
-    /// Peers and activates; what follows from that is not answered yet.
-    void peer_only() {
-        while (pg.stage() != PgStage::active) {
-            for (int32_t osd : {1, 2})
-                if (pg.stage() != PgStage::active) host.answer(osd);
-            host.sync();
-            if (pg.stage() == PgStage::wait_up_thru) host.record_up_thru();
-        }
-    }
-
-    TestHost host;
-    PlacementGroup& pg = *host.pg;
-};
 
 TEST_F(Whole, sends_what_a_copy_lacks_and_is_clean_then) {
     lose_at_2("b");
@@ -72,9 +19,8 @@ TEST_F(Whole, sends_what_a_copy_lacks_and_is_clean_then) {
     EXPECT_EQ(host.state(), "active+recovery_wait+degraded");
     EXPECT_EQ(pg.report().degraded, 1u);
     host.grant_slots();
-    ASSERT_EQ(host.take<message::Reserve>(2).size(), 1u) << "our own slot first, then theirs";
-    EXPECT_TRUE(host.take<message::Push>(2).empty());
-    pg.receive(2, message::Reserve{host.id, Step::granted, false});
+    EXPECT_TRUE(host.take<message::Push>(2).empty()) << "our own slot first, then theirs";
+    answer_ask(2, Step::granted);
     EXPECT_EQ(host.state(), "active+recovering+degraded");
     const auto pushes = host.take<message::Push>(2);
     ASSERT_EQ(pushes.size(), 1u);
@@ -209,13 +155,52 @@ TEST_F(Whole, waits_with_what_does_not_fit_on_a_full_disk) {
     lose_at_2("b");
     host.peers[2].push_result = -ENOSPC;
     host.serve();
-    EXPECT_EQ(host.state(), "active+recovering+degraded");
+    EXPECT_EQ(host.state(), "active+recovery_toofull+degraded");
+    EXPECT_TRUE(host.slots_held.empty()) << "others may recover meanwhile";
     host.peers[2].push_result = 0;
     host.settle_all();
     host.pass(seconds(29));
     host.settle_all();
-    EXPECT_EQ(pg.work(), PgWork::recovering);
+    EXPECT_EQ(pg.work(), PgWork::recovery_too_full);
     host.pass(seconds(1));
+    host.settle_all();
+    EXPECT_EQ(pg.work(), PgWork::clean);
+}
+
+TEST_F(Whole, does_not_recover_to_a_disk_that_is_full_until_it_has_room) {
+    lose_at_2("b");
+    host.peers[2].too_full = true;
+    host.serve();
+    EXPECT_EQ(host.state(), "active+recovery_toofull+degraded");
+    host.pass(seconds(30));
+    host.settle_all();
+    EXPECT_EQ(pg.work(), PgWork::recovery_too_full);
+    host.peers[2].too_full = false;
+    host.pass(seconds(30));
+    host.settle_all();
+    EXPECT_EQ(pg.work(), PgWork::clean);
+}
+
+TEST_F(Whole, sends_to_a_full_disk_what_a_client_waits_for) {
+    lose_at_2("b");
+    host.peers[2].too_full = true;
+    host.serve();
+    host.write(1, "b", "new");
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{"1:0"});
+    host.pass(seconds(30));
+    EXPECT_EQ(pg.work(), PgWork::clean);
+}
+
+TEST_F(Whole, does_not_recover_to_its_own_full_disk) {
+    damage("b");
+    host.used = 0.96;
+    host.read(1, "b");
+    EXPECT_EQ(host.state(), "active+recovery_toofull+degraded");
+    EXPECT_TRUE(host.slots_asked.empty());
+    give(1, "b", "b");
+    host.used = 0.94;
+    host.pass(seconds(30));
     host.settle_all();
     EXPECT_EQ(pg.work(), PgWork::clean);
 }
@@ -247,11 +232,11 @@ struct Filling : Whole {
         }
         host.grant_slots();
     }
-    void grant() { pg.receive(3, message::Reserve{host.id, Step::granted, true}); }
+    void grant() { answer_ask(3, Step::granted); }
     void scanned_nothing() {
         const auto scans = host.take<message::Scan>(3);
         ASSERT_EQ(scans.size(), 1u);
-        pg.receive(3, message::Scanned{host.id, scans[0].from, scans[0].to, {}});
+        pg.receive(3, message::Scanned{host.id, scans[0].from, scans[0].to, {}, scans[0].number});
     }
     std::vector<std::string> pushed() {
         std::vector<std::string> names;
@@ -357,7 +342,8 @@ TEST_F(Filling, sends_only_what_differs_and_removes_what_is_too_much) {
     pg.receive(3, message::Scanned{host.id,
                                    scan.from,
                                    scan.to,
-                                   {{object("a"), a}, {object("aa"), a}, {object("b"), a}}});
+                                   {{object("a"), a}, {object("aa"), a}, {object("b"), a}},
+                                   scan.number});
     const auto pushes = host.take<message::Push>(3);
     ASSERT_EQ(pushes.size(), 2u);
     EXPECT_EQ(pushes[0].object.name, "b") << "theirs is another version";
@@ -367,7 +353,7 @@ TEST_F(Filling, sends_only_what_differs_and_removes_what_is_too_much) {
 
 TEST_F(Filling, waits_for_a_disk_that_is_too_full_and_tries_again) {
     begin();
-    pg.receive(3, message::Reserve{host.id, Step::too_full, true});
+    answer_ask(3, Step::too_full);
     EXPECT_EQ(host.state(), "active+remapped+backfill_toofull");
     EXPECT_TRUE(host.slots_held.empty());
     host.pass(seconds(29));
@@ -387,6 +373,19 @@ TEST_F(Filling, stops_when_a_disk_becomes_full_in_the_middle) {
     pg.receive(3, message::Pushed{host.id, object("a"), pushed_.at("a"), -ENOSPC});
     EXPECT_EQ(pg.work(), PgWork::backfill_too_full);
     EXPECT_EQ(changes(), Told{"a as an entry"}) << "no batch holds it back now";
+}
+
+TEST_F(Filling, stops_while_an_object_is_unfound_and_goes_on_when_it_is_found) {
+    begin();
+    damage("b");
+    host.read(1, "b");
+    host.settle_all();
+    EXPECT_EQ(host.state(), "active+backfill_unfound+degraded+remapped");
+    give(3, "b", "b");
+    pg.receive(3, message::Notify{.info = host.peers[3].record.info, .past = {}});
+    host.settle_all();
+    EXPECT_TRUE(host.temps.back().empty()) << "all are filled";
+    EXPECT_EQ(host.told(), Told{"1:0 b"});
 }
 
 TEST_F(Filling, is_held_by_nobackfill_in_the_middle) {
@@ -415,6 +414,148 @@ TEST_F(Filling, gives_back_its_slot_when_the_interval_ends) {
     EXPECT_TRUE(host.slots_held.empty());
 }
 
+TEST_F(Whole, asks_for_slots_with_the_priority_of_its_need) {
+    lose_at_2("b");
+    peer_only();
+    EXPECT_EQ(host.slot_priorities.back(), 180);
+    host.grant_slots();
+    EXPECT_EQ(host.take<message::Reserve>(2).at(0).priority, 180);
+}
+
+TEST_F(Whole, asks_with_the_highest_priority_while_too_few_copies_hold_an_object) {
+    lose_at_2("b");
+    host.peers[1].record.missing = host.peers[2].record.missing;
+    host.peers[1].record.refresh_info();
+    peer_only();
+    EXPECT_EQ(host.slot_priorities.back(), 220);
+}
+
+TEST_F(Filling, asks_with_a_higher_priority_the_fewer_copies_serve) {
+    begin();
+    EXPECT_EQ(host.slot_priorities.back(), 100) << "only misplaced";
+    host.flip_up(2);
+    host.serve();
+    EXPECT_EQ(host.slot_priorities.back(), 141) << "one copy is too few";
+}
+
+TEST_F(Filling, asks_with_the_highest_priority_while_it_does_not_serve) {
+    host.change_pool([](Pool& pool) { pool.min_size = 3; });
+    begin();
+    host.flip_up(2);
+    host.serve();
+    EXPECT_EQ(host.slot_priorities.back(), 221);
+}
+
+TEST_F(Filling, asks_with_what_its_pool_says_and_stays_within_its_need) {
+    begin();
+    for (auto [shift, priority] : {std::pair{7, 107}, {-4, 96}, {99, 110}, {-99, 90}}) {
+        host.set_pool_priority(shift);
+        host.set_flags(map_nobackfill);
+        host.set_flags(0);
+        EXPECT_EQ(host.slot_priorities.back(), priority) << shift;
+    }
+}
+
+TEST_F(Filling, gives_way_to_a_higher_priority_and_asks_again) {
+    begin();
+    grant();
+    scanned_nothing();
+    pushed();
+    host.write(1, "a");
+    EXPECT_EQ(changes(), Told{});
+    host.slots_held.clear(); // another PG has it
+    pg.slot_lost(0);
+    EXPECT_EQ(host.state(), "active+remapped+backfill_wait");
+    EXPECT_EQ(changes(), Told{"a as an entry"}) << "no batch holds it back now";
+    EXPECT_EQ(host.take<message::Reserve>(3).at(0).step, Step::release);
+    host.grant_slots();
+    grant();
+    scanned_nothing();
+    EXPECT_EQ(pushed(), (Told{"a", "b"})) << "from the cursor on";
+}
+
+TEST_F(Filling, gives_way_where_the_copy_that_is_filled_has_more_urgent_ones) {
+    begin();
+    const message::Reserve asked = host.take<message::Reserve>(3).at(0);
+    pg.receive(3, reserve_answer(asked, Step::granted));
+    EXPECT_EQ(pg.work(), PgWork::backfilling);
+    pg.receive(3, reserve_answer(asked, Step::preempted));
+    EXPECT_EQ(pg.work(), PgWork::backfill_wait);
+    EXPECT_TRUE(host.slots_held.empty()) << "all are given back, for others wait for them";
+    pg.receive(3, reserve_answer(asked, Step::preempted));
+    EXPECT_EQ(host.slots_asked.size(), 1u) << "what is of an earlier round says nothing";
+}
+
+TEST_F(Filling, does_not_take_the_grant_of_an_earlier_round_for_one_of_this) {
+    begin();
+    const message::Reserve first = host.take<message::Reserve>(3).at(0);
+    host.set_flags(map_nobackfill);
+    host.set_flags(0);
+    host.grant_slots();
+    EXPECT_EQ(host.take<message::Reserve>(3).size(), 2u) << "given back, asked again";
+    pg.receive(3, reserve_answer(first, Step::granted));
+    EXPECT_EQ(pg.work(), PgWork::backfill_wait);
+    EXPECT_EQ(host.take<message::Reserve>(3).at(0), reserve_answer(first, Step::release));
+    pg.receive(3, reserve_answer(first, Step::too_full));
+    EXPECT_EQ(pg.work(), PgWork::backfill_wait);
+}
+
+TEST_F(Filling, does_not_take_the_list_of_an_earlier_batch_for_one_of_this) {
+    begin();
+    grant();
+    const auto scan = host.take<message::Scan>(3).at(0);
+    pg.slot_lost(0);
+    host.take<message::Reserve>(3);
+    host.grant_slots();
+    grant();
+    pg.receive(3, message::Scanned{host.id, scan.from, scan.to, {}, scan.number});
+    EXPECT_EQ(pushed(), Told{}) << "it was made before what this batch follows";
+    scanned_nothing();
+    EXPECT_EQ(pushed(), (Told{"a", "b"}));
+}
+
+TEST_F(Whole, gives_way_to_a_higher_priority_while_it_recovers) {
+    lose_at_2("b");
+    peer_only();
+    host.grant_slots();
+    answer_ask(2, Step::granted);
+    EXPECT_EQ(pg.work(), PgWork::recovering);
+    pg.slot_lost(0);
+    EXPECT_EQ(host.state(), "active+recovery_wait+degraded");
+    host.settle_all();
+    EXPECT_EQ(host.state(), "active+clean");
+}
+
+TEST(Filled, tells_its_primary_that_a_higher_priority_has_the_slot) {
+    TestHost host(1);
+    host.create();
+    host.sent.clear();
+    const message::Reserve ask{.pg = host.id, .backfill = true, .round = 4, .priority = 100};
+    host.pg->receive(0, ask);
+    EXPECT_EQ(host.slot_priorities.back(), 100);
+    host.grant_slots();
+    EXPECT_EQ(host.take<message::Reserve>(0).at(0), reserve_answer(ask, Step::granted));
+    host.pg->slot_lost(0);
+    EXPECT_EQ(host.take<message::Reserve>(0).at(0), reserve_answer(ask, Step::preempted));
+    host.pg->slot_lost(0);
+    EXPECT_TRUE(host.take<message::Reserve>(0).empty()) << "it has nothing to lose any more";
+}
+
+TEST(Filled, leaves_a_slot_alone_that_is_given_back_by_an_earlier_round) {
+    TestHost host(1);
+    host.create();
+    message::Reserve ask{.pg = host.id, .round = 4};
+    host.pg->receive(0, ask);
+    host.grant_slots();
+    ask.step = Step::release;
+    ask.round = 3;
+    host.pg->receive(0, ask);
+    EXPECT_EQ(host.slots_held, std::set<int32_t>{0});
+    ask.round = 4;
+    host.pg->receive(0, ask);
+    EXPECT_TRUE(host.slots_held.empty());
+}
+
 TEST(Filled, refuses_to_be_filled_when_its_disk_is_too_full) {
     TestHost host(1);
     host.create();
@@ -428,6 +569,8 @@ TEST(Filled, refuses_to_be_filled_when_its_disk_is_too_full) {
     };
     EXPECT_EQ(step(true), Step::too_full);
     EXPECT_EQ(step(false), Step::granted) << "what it had before may come back";
+    host.used = 0.96;
+    EXPECT_EQ(step(false), Step::too_full);
     host.used = 0.89;
     EXPECT_EQ(step(true), Step::granted);
 }

@@ -19,6 +19,11 @@ int32_t errno_of(Code code) {
     return code == Code::too_large ? -E2BIG : -EINVAL;
 }
 
+message::ClientReply answer_to(uint32_t attempt, message::ClientReply reply) {
+    reply.attempt = attempt;
+    return reply;
+}
+
 } // namespace
 
 bool PlacementGroup::carry_out_change(const PgRequest& request) {
@@ -83,7 +88,8 @@ bool PlacementGroup::submit_change(const PgRequest& request, const ObjectInfo& n
                   .reply = {.request = op.request,
                             .result = run.result,
                             .version = entry.version,
-                            .user_version = entry.user_version},
+                            .user_version = entry.user_version,
+                            .attempt = op.attempt},
                   .ticket = request.ticket};
     replicate(entry, std::move(change), std::move(write), trim_to);
     return true;
@@ -235,8 +241,9 @@ void PlacementGroup::answer_writes() {
         PgWrite write = std::move(now_.writes.front());
         now_.writes.pop_front();
         now_.committed = write.version;
-        for (const Entity& client : write.also) host_.reply(client, write.reply);
-        host_.reply(write.client, std::move(write.reply));
+        if (!write.reply.request.none()) host_.reply(write.client, write.reply);
+        for (const auto& [client, attempt] : write.also)
+            host_.reply(client, answer_to(attempt, write.reply));
         auto unstable = now_.unstable.find(write.object);
         if (--unstable->second > 0) continue;
         now_.unstable.erase(unstable);

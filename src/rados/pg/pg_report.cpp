@@ -39,6 +39,7 @@ void PlacementGroup::receive(int32_t from, const MessageBody& body) {
     if (auto* m = std::get_if<Scanned>(&body)) return take_scan(from, *m);
     if (auto* m = std::get_if<BackfillProgress>(&body)) return take_progress(from, *m);
     if (auto* m = std::get_if<Reserve>(&body)) return take_reserve(from, *m);
+    if (auto* m = std::get_if<ScrubReserve>(&body)) return take_scrub_reserve(from, *m);
     if (auto* m = std::get_if<ScrubAsk>(&body)) return serve_scrub(from, *m);
     if (auto* m = std::get_if<ScrubAnswer>(&body)) return take_scrub(from, *m);
 }
@@ -90,7 +91,10 @@ void PlacementGroup::add_work(PgState& state) const {
     switch (now_.work) {
     case PgWork::recovery_wait: state.set(PgFlag::recovery_wait); break;
     case PgWork::recovering: state.set(PgFlag::recovering); break;
-    case PgWork::unfound: state.set(PgFlag::recovery_unfound); break;
+    case PgWork::recovery_too_full: state.set(PgFlag::recovery_toofull); break;
+    case PgWork::unfound:
+        state.set(all_filled() ? PgFlag::recovery_unfound : PgFlag::backfill_unfound);
+        break;
     case PgWork::backfill_wait: state.set(PgFlag::backfill_wait); break;
     case PgWork::backfilling: state.set(PgFlag::backfilling); break;
     case PgWork::backfill_too_full: state.set(PgFlag::backfill_toofull); break;
@@ -102,7 +106,7 @@ void PlacementGroup::add_work(PgState& state) const {
         if (now_.scrub->deep) state.set(PgFlag::deep);
         if (now_.scrub->repair) state.set(PgFlag::repair);
     }
-    if (copy_.record.info.history.scrub_errors > 0) state.set(PgFlag::inconsistent);
+    if (copy_.record.info.history.known_scrub_errors() > 0) state.set(PgFlag::inconsistent);
     auto end = lease_end();
     const bool cut_off = end && host_.world().now() >= *end;
     if (now_.stage == PgStage::active && cut_off) state.set(PgFlag::laggy);
@@ -118,7 +122,7 @@ PgReport PlacementGroup::report() const {
                     .acting = view_.acting.osds,
                     .objects = copy_.objects,
                     .unfound = unfound(),
-                    .scrub_errors = copy_.record.info.history.scrub_errors};
+                    .scrub_errors = copy_.record.info.history.known_scrub_errors()};
     report.degraded = copy_.record.missing.size();
     for (const auto& [osd, peer] : now_.peers) {
         if (!peer.fill) report.degraded += peer.missing.size();

@@ -26,14 +26,24 @@ void PlacementGroup::client_op(PgRequest request) {
     now_.queues.edit()[object].push_back(std::move(request));
 }
 
+/// What a change is told that puts something, or 0.
+int32_t PlacementGroup::full_by_map() const {
+    const Pool* pool = host_.map()->map().pool(pg_.pool);
+    const uint64_t flags = pool ? pool->flags : 0;
+    if (flags & pool_full_quota) return -EDQUOT;
+    return flag(map_full) || (flags & pool_full) ? -ENOSPC : 0;
+}
+
 bool PlacementGroup::try_request(const PgRequest& request) {
     if (now_.stage != PgStage::active) return false;
     const message::ClientOp& op = request.op();
     const bool changing = changes(op.ops);
     // The client sees the same flag in its map, holds the request, and sends it when the flag goes.
-    if (flag(changing ? map_pausewr : map_pauserd)) return true;
+    if (is_paused(op.ops)) return true;
     const bool frees = changing && only_frees(op.ops) && !planted(PlantedBug::full_refuses_removal);
-    if (changing && !frees && flag(map_full)) return true;
+    const bool puts = changing && !frees;
+    const int32_t full = puts && !(op.flags & message::ClientOp::full_force) ? full_by_map() : 0;
+    if (full && !(op.flags & message::ClientOp::full_try)) return true;
     if (changing && copy_.record.log.answer(op.request) && !planted(PlantedBug::forget_requests))
         return answer_again(request);
     if (must_wait_for_copies(op.object, changing)) return false;
@@ -49,15 +59,21 @@ bool PlacementGroup::try_request(const PgRequest& request) {
                                      .result = run.result,
                                      .version = run.before.version,
                                      .user_version = run.before.user_version,
-                                     .results = std::move(run.results)});
+                                     .results = std::move(run.results),
+                                     .attempt = op.attempt});
         return true;
     }
     if (in_scrubbed_chunk(op.object)) return false;
     if (in_batch(op.object) && !planted(PlantedBug::write_into_backfill)) return false;
-    if (!frees && host_.fuller_than(failsafe_full_ratio)) {
-        return refuse(request, -ENOSPC);
-    }
+    if (full) return refuse(request, full);
+    if (puts && host_.fuller_than(failsafe_full_ratio)) return refuse(request, -ENOSPC);
     return carry_out_change(request);
+}
+
+/// As clients see it: a change with a guard reads, too.
+bool PlacementGroup::is_paused(const ObjectOps& ops) const {
+    if (planted(PlantedBug::ignore_pause)) return false;
+    return (flag(map_pauserd) && reads(ops)) || (flag(map_pausewr) && changes(ops));
 }
 
 /// The first answer to a request that was carried out already, once all copies have it.
@@ -66,14 +82,15 @@ bool PlacementGroup::answer_again(const PgRequest& request) {
     const RequestAnswer first = *copy_.record.log.answer(op.request);
     for (PgWrite& write : now_.writes) {
         if (write.version != first.version) continue;
-        write.also.push_back(request.client);
+        write.also.emplace_back(request.client, op.attempt);
         return true;
     }
     if (must_wait_for_copies(op.object, true)) return false;
     message::ClientReply reply{.request = op.request,
                                .result = first.result,
                                .version = first.version,
-                               .user_version = first.user_version};
+                               .user_version = first.user_version,
+                               .attempt = op.attempt};
     if (planted(PlantedBug::answer_duplicate_anew)) {
         reply.version = copy_.record.info.last_update;
         reply.user_version = copy_.record.info.last_user_version;

@@ -59,11 +59,18 @@ void PlacementGroup::next_scrub() {
     auto& asked = now_.scrubs_asked.edit();
     asked.erase(asked.begin());
     if (asked.empty()) now_.scrubs_asked.reset();
+    begin_scrub(command, false);
+}
+
+void PlacementGroup::begin_scrub(const message::ScrubCommand& how, bool scheduled) {
     now_.scrub = std::make_unique<PgScrub>();
-    now_.scrub->deep = command.deep;
-    now_.scrub->repair = command.repair;
+    now_.scrub->deep = how.deep;
+    now_.scrub->repair = how.repair;
+    now_.scrub->scheduled = scheduled;
     now_.scrub->from = {BackfillCursor::Place::begin, {}};
-    if (tells()) tell(command.deep ? "deep scrub begins" : "scrub begins");
+    if (tells())
+        tell(fmt::format("{}{} begins", scheduled ? "scheduled " : "",
+                         how.deep ? "deep scrub" : "scrub"));
     host_.report(pg_);
     scrub_chunk();
 }
@@ -136,6 +143,7 @@ void PlacementGroup::compare_chunk() {
     scrub.from = scrub.to;
     const bool last = scrub.to.complete();
     if (last) return end_scrub();
+    if (scrub_is_held()) return abort_scrub();
     kick_all();
     if (now_.scrub) scrub_chunk();
 }
@@ -190,13 +198,29 @@ void PlacementGroup::take_away(int32_t osd, const PgObject& object, LogVersion r
 void PlacementGroup::end_scrub() {
     const PgScrub scrub = std::move(*now_.scrub);
     now_.scrub.reset();
+    if (scrub.scheduled) give_back_scrub_slots();
     PgHistory& history = copy_.record.info.history;
     ++history.scrubs;
     history.scrub_errors = static_cast<uint32_t>(scrub.errors - scrub.repaired);
+    history.last_scrub_stamp = host_.world().wall();
+    if (scrub.deep) {
+        history.deep_scrub_errors = history.scrub_errors;
+        history.last_deep_scrub_stamp = history.last_scrub_stamp;
+    }
     save();
     for (const auto& [osd, peer] : now_.peers) host_.send(osd, message::Learn{pg_, history});
     if (tells())
         tell(fmt::format("scrub ends: {} errors, {} repaired", scrub.errors, scrub.repaired));
+    host_.report(pg_);
+    kick_all();
+    consider();
+}
+
+/// It counts for nothing: what it has seen is not the whole PG.
+void PlacementGroup::abort_scrub() {
+    if (tells()) tell("the scrub is held by a flag");
+    now_.scrub.reset();
+    give_back_scrub_slots();
     host_.report(pg_);
     kick_all();
     consider();

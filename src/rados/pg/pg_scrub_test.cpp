@@ -92,6 +92,8 @@ TEST_F(Scrub, finds_a_flipped_bit_only_when_it_is_deep) {
     EXPECT_EQ(errors_after(shallow), 0u);
     EXPECT_EQ(errors_after(deep), 1u);
     EXPECT_EQ(primary().state(), "active+clean+inconsistent");
+    EXPECT_EQ(errors_after(shallow), 1u) << "what it does not see, it does not forget";
+    EXPECT_EQ(errors_after(repair), 0u);
 }
 
 TEST_F(Scrub, sees_damaged_attributes_also_when_it_is_shallow) {
@@ -167,6 +169,22 @@ TEST_F(Scrub, believes_no_answer_to_another_question) {
     scrub(deep);
     primary().pg->receive(1, message::ScrubAnswer{TestHost::id, 99, {}});
     talk();
+    EXPECT_EQ(primary().pg->report().scrub_errors, 0u);
+}
+
+TEST_F(Scrub, that_is_due_is_reserved_on_all_copies_and_known_by_all) {
+    primary().pass(std::chrono::hours(7 * 24));
+    primary().pg->reserve_scrub();
+    EXPECT_FALSE(hosts[1]->scrub_slot_held);
+    deliver();
+    EXPECT_TRUE(hosts[1]->scrub_slot_held);
+    talk();
+    for (auto& host : hosts) {
+        EXPECT_FALSE(host->scrub_slot_held);
+        EXPECT_EQ(host->pg->copy().record.info.history.last_deep_scrub_stamp,
+                  primary().world().wall());
+    }
+    EXPECT_EQ(primary().scrubs_begun, (ScrubCounts{.shallow = 0, .deep = 1}));
     EXPECT_EQ(primary().pg->report().scrub_errors, 0u);
 }
 

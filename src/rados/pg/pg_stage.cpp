@@ -39,7 +39,11 @@ constexpr PgTransition<PgWork> work_table[] = {
     {W::rest, E::objects_missing, W::recovery_wait},
     {W::recovery_wait, E::reserved, W::recovering},
     {W::recovery_wait, E::held_by_flag, W::rest},
+    {W::recovery_wait, E::refused, W::recovery_too_full},
+    {W::recovering, E::preempted, W::recovery_wait},
     {W::recovering, E::held_by_flag, W::rest},
+    {W::recovering, E::refused, W::recovery_too_full},
+    {W::recovery_too_full, E::asked_again, W::rest},
     {W::recovering, E::all_recovered, W::rest},
     {W::recovering, E::only_unfound_left, W::unfound},
     {W::unfound, E::object_found, W::rest},
@@ -47,6 +51,7 @@ constexpr PgTransition<PgWork> work_table[] = {
     {W::backfill_wait, E::reserved, W::backfilling},
     {W::backfill_wait, E::held_by_flag, W::rest},
     {W::backfill_wait, E::refused, W::backfill_too_full},
+    {W::backfilling, E::preempted, W::backfill_wait},
     {W::backfilling, E::refused, W::backfill_too_full},
     {W::backfill_too_full, E::asked_again, W::rest},
     {W::backfilling, E::held_by_flag, W::rest},
@@ -62,22 +67,25 @@ constexpr std::array<std::string_view, 15> stage_names = {
     "wait_up_thru", "activating", "wait_readers", "active",  "peered"};
 static_assert(stage_names.size() == static_cast<size_t>(S::peered) + 1);
 
-constexpr std::array<std::string_view, 10> work_names = {
-    "any",     "none",          "rest",        "recovery_wait",     "recovering",
-    "unfound", "backfill_wait", "backfilling", "backfill_too_full", "clean"};
+constexpr std::array<std::string_view, 11> work_names = {"any",         "none",
+                                                         "rest",        "recovery_wait",
+                                                         "recovering",  "recovery_too_full",
+                                                         "unfound",     "backfill_wait",
+                                                         "backfilling", "backfill_too_full",
+                                                         "clean"};
 static_assert(work_names.size() == static_cast<size_t>(W::clean) + 1);
 
-constexpr std::array<std::string_view, 28> event_names = {
-    "new_interval",     "is_primary",     "is_other",
-    "told_to_serve",    "member_awaited", "prior_set_changed",
-    "nobody_has_all",   "more_heard",     "other_acting_wanted",
-    "acting_agreed",    "log_adopted",    "missing_known",
-    "up_thru_recorded", "all_activated",  "readers_gone",
-    "too_few_copies",   "serves",         "objects_missing",
-    "reserved",         "all_recovered",  "only_unfound_left",
-    "object_found",     "held_by_flag",   "copies_to_fill",
-    "refused",          "asked_again",    "all_filled",
-    "all_whole"};
+constexpr std::array<std::string_view, 29> event_names = {
+    "new_interval",      "is_primary",     "is_other",
+    "told_to_serve",     "member_awaited", "prior_set_changed",
+    "nobody_has_all",    "more_heard",     "other_acting_wanted",
+    "acting_agreed",     "log_adopted",    "missing_known",
+    "up_thru_recorded",  "all_activated",  "readers_gone",
+    "too_few_copies",    "serves",         "objects_missing",
+    "reserved",          "preempted",      "all_recovered",
+    "only_unfound_left", "object_found",   "held_by_flag",
+    "copies_to_fill",    "refused",        "asked_again",
+    "all_filled",        "all_whole"};
 static_assert(event_names.size() == static_cast<size_t>(E::all_whole) + 1);
 
 template <typename State>

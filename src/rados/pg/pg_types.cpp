@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "cloudlet/rados/planted_bug.h"
+
 namespace cloudlet::rados {
 
 namespace {
@@ -44,9 +46,19 @@ void PgHistory::learn(const PgHistory& other) {
     raise(last_epoch_clean, other.last_epoch_clean);
     raise(last_interval_clean, other.last_interval_clean);
     raise(last_epoch_split, other.last_epoch_split);
-    if (other.scrubs > scrubs) {
+    const bool knows_more = other.scrubs > scrubs, knows_as_much = other.scrubs == scrubs;
+    if (knows_more) {
         scrubs = other.scrubs;
         scrub_errors = other.scrub_errors;
+        deep_scrub_errors = other.deep_scrub_errors;
+    }
+    if (planted(PlantedBug::forget_scrub_stamp)) return;
+    if (knows_more) {
+        last_scrub_stamp = other.last_scrub_stamp;
+        last_deep_scrub_stamp = other.last_deep_scrub_stamp;
+    } else if (knows_as_much) {
+        last_scrub_stamp = std::max(last_scrub_stamp, other.last_scrub_stamp);
+        last_deep_scrub_stamp = std::max(last_deep_scrub_stamp, other.last_deep_scrub_stamp);
     }
 }
 

@@ -91,7 +91,7 @@ void transfer(Io& io, V& value) {
 inline void transfer(WireReader& io, LogEntry::Kind& kind) {
     uint8_t number = 0;
     io.number(number);
-    if (io.ok() && (number < 1 || number > 3)) io.fail(fmt::format("an entry of kind {}", number));
+    if (io.ok() && (number < 1 || number > 5)) io.fail(fmt::format("an entry of kind {}", number));
     kind = static_cast<LogEntry::Kind>(number);
 }
 inline void transfer(WireWriter& io, const LogEntry::Kind& kind) {
@@ -117,11 +117,19 @@ void transfer(Io& io, V& value) {
     }
 }
 
+template <typename Io, Is<WallTime> V>
+void transfer(Io& io, V& value) {
+    int64_t nanoseconds = value.time_since_epoch().count();
+    transfer(io, nanoseconds);
+    if constexpr (Io::reads) value = WallTime(Duration(nanoseconds));
+}
+
 template <typename Io, Is<PgHistory> V>
 void transfer(Io& io, V& value) {
     all(io, value.epoch_created, value.last_epoch_started, value.last_interval_started,
         value.last_epoch_clean, value.last_interval_clean, value.last_epoch_split, value.scrubs,
-        value.scrub_errors, value.same_up_since, value.same_interval_since,
+        value.scrub_errors, value.deep_scrub_errors, value.last_scrub_stamp,
+        value.last_deep_scrub_stamp, value.same_up_since, value.same_interval_since,
         value.same_primary_since);
 }
 

@@ -13,8 +13,11 @@
 //   pg_requests.cpp   requests: what must be waited for, order, answers
 //   pg_replicate.cpp  writes at the primary and at the copies
 //   pg_recover.cpp    what to do next for copies that are not whole; objects by pull and push
+//   pg_slots.cpp      how many PGs do so at once
+//   pg_lost.cpp       objects that nobody has are given up
 //   pg_backfill.cpp   a copy is filled from the cursor on
 //   pg_scrub.cpp      copies are compared
+//   pg_scrub_due.cpp  ... without being asked to
 //   pg_report.cpp     what is told of all this
 //
 // Everything that belongs to one interval is in PgNow, so nothing of an old one can be left over.
@@ -56,8 +59,8 @@ struct PgWrite {
     std::vector<int32_t> waits_for = {}; // OSDs
     Entity client = {};
     message::ClientReply reply = {};
-    std::shared_ptr<const void> ticket = {}; // the request's
-    std::vector<Entity> also = {};           // sent the same request again
+    std::shared_ptr<const void> ticket = {};            // the request's
+    std::vector<std::pair<Entity, uint32_t>> also = {}; // sent the same request again: attempts
 };
 
 /// An object on its way to copies that lack it.
@@ -67,12 +70,14 @@ struct PgRecovery {
     int32_t source = no_osd;              // whose answer it waits for
     Epoch source_up_from = 0;
     bool pulling = false;
+    bool reverting = false; // an earlier version is pulled, to become the present one
     std::set<int32_t> pushing_to = {};
 };
 
 /// What a primary needs to make copies whole.
 struct PgRepair {
     std::set<int32_t> slots_wanted = {}, slots_held = {}; // ours and others'
+    uint32_t round = 0;                                   // of asking for them
     std::map<PgObject, PgRecovery> recoveries = {};
     std::set<PgObject> unfound = {};
     MonotonicTime retry_at = {}; // a disk was too full for an object
@@ -84,17 +89,24 @@ struct PgBackfill {
     BackfillCursor from = {}, to = {};
     std::vector<PgObject> objects = {};            // ours of (from, to]
     std::map<PgObject, LogVersion> waits_for = {}; // pushes
-    bool scanning = false;
+    uint32_t scan = 0;                             // the number of the one that is not answered yet
 };
 
 struct PgScrub {
-    bool deep = false, repair = false;
+    bool deep = false, repair = false, scheduled = false;
     uint64_t number = 0;
     BackfillCursor from = {}, to = {};
     bool asked = false;
     std::map<int32_t, std::map<PgObject, message::ScrubbedObject>> answers = {};
     std::set<int32_t> waits_for = {};
     uint64_t errors = 0, repaired = 0;
+};
+
+/// Slots for a scrub that nobody asked for: ours, and those of the others.
+struct PgScrubSlots {
+    std::set<int32_t> waits_for = {}, held = {};
+    bool refused = false;
+    MonotonicTime again_at = MonotonicTime::max(); // when they were refused
 };
 
 /// What a primary needs until it serves.
@@ -124,6 +136,7 @@ struct PgNow {
     bool considering = false;
     bool flushed = false; // what was submitted in earlier intervals is on disk
     bool activation_is_safe = false, reads_wait_for_lease = false;
+    uint16_t questions = 0; // so far; reservations and scans have a number each, and may begin anew
 
     std::unique_ptr<PgPeering> peering = {}; // of a primary, until it serves
     Boxed<PgInfos> infos = {};               // until all is clean
@@ -141,8 +154,10 @@ struct PgNow {
     std::unique_ptr<PgRepair> repair = {};
     std::unique_ptr<PgBackfill> backfill = {};
     std::unique_ptr<PgScrub> scrub = {};
+    std::unique_ptr<PgScrubSlots> scrub_slots = {};
     Boxed<std::vector<message::ScrubCommand>> scrubs_asked = {};
-    Boxed<std::map<int32_t, bool>> slots_given = {}; // to primaries, as a copy
+    /// By primary, what it asked us for: waiting or granted.
+    Boxed<std::map<int32_t, message::Reserve>> slots_given = {};
 };
 
 class PlacementGroup {
@@ -175,7 +190,13 @@ public:
     void receive(int32_t from, const MessageBody& body);
     void client_op(PgRequest request);
     void scrub_command(const message::ScrubCommand& command);
+    message::CommandDone mark_unfound_lost(const message::MarkUnfoundLost& command);
+    /// A scrub that nobody asked for and that may begin now.
+    std::optional<DueScrub> scrub_due() const;
+    /// Begins it, if all who take part have a slot for it.
+    void reserve_scrub();
     void slot_granted(int32_t for_osd);
+    void slot_lost(int32_t for_osd);
     void timer();
     /// The OSD has another life: what was sent to it may be lost.
     void peer_reset(int32_t osd);
@@ -237,7 +258,9 @@ private:
     bool can_read();
 
     // pg_requests
+    int32_t full_by_map() const;
     bool try_request(const PgRequest& request);
+    bool is_paused(const ObjectOps& ops) const;
     bool answer_again(const PgRequest& request);
     bool must_wait_for_copies(const PgObject& object, bool changing);
     void kick(const PgObject& object);
@@ -270,18 +293,15 @@ private:
     std::optional<std::vector<int32_t>> better_acting() const;
     bool can_recover_something();
     void stop_work(PgEvent why);
+    bool all_filled() const;
     bool objects_missing() const;
     bool lacks(int32_t osd, const PgObject& object) const;
     size_t holders(const PgObject& object) const;
+    bool is_recovery_held() const;
     bool may_backfill() const;
-    std::set<int32_t> slot_holders() const;
-    void ask_next_slot();
-    void take_reserve(int32_t from, const message::Reserve& reserve);
-    void give_back_slots();
-    void refused(int32_t osd);
     void recover_some();
     void recover(const PgObject& object);
-    void recover_later(const PgObject& object);
+    void recover_later(const PgObject& object, int32_t osd);
     void pull(const PgObject& object);
     void push_to_peers(const PgObject& object);
     bool push(int32_t osd, const PgObject& object);
@@ -292,6 +312,24 @@ private:
     void recovered(const PgObject& object);
     void all_whole();
     void drop_strays();
+
+    // pg_slots
+    uint8_t slot_priority() const;
+    std::set<int32_t> slot_holders() const;
+    void ask_slots();
+    message::Reserve reserve(message::Reserve::Step step) const;
+    void ask_next_slot();
+    void take_reserve(int32_t from, const message::Reserve& reserve);
+    void forget_given(int32_t to);
+    void give_back_slots();
+    void preempted(int32_t osd);
+    bool too_full(PgWork work) const;
+    void refused(int32_t osd);
+
+    // pg_lost
+    std::optional<int32_t> unprobed_source() const;
+    bool give_up(const PgObject& object, bool revert);
+    bool log_lost(const PgObject& object, std::optional<change::Replace> earlier);
 
     // pg_backfill
     void start_backfill();
@@ -305,6 +343,7 @@ private:
 
     // pg_scrub
     void next_scrub();
+    void begin_scrub(const message::ScrubCommand& how, bool scheduled);
     void scrub_chunk();
     void ask_scrub();
     void serve_scrub(int32_t from, const message::ScrubAsk& ask);
@@ -313,9 +352,17 @@ private:
     void compare_object(const PgObject& object);
     void take_away(int32_t osd, const PgObject& object, LogVersion removal);
     void end_scrub();
+    void abort_scrub();
     std::map<PgObject, message::ScrubbedObject> scan_copy(const BackfillCursor& from,
                                                           const BackfillCursor& to, bool deep);
     bool in_scrubbed_chunk(const PgObject& object) const;
+
+    // pg_scrub_due
+    void take_scrub_reserve(int32_t from, const message::ScrubReserve& reserve);
+    void scrub_slots_answered();
+    void give_up_scrub();
+    void give_back_scrub_slots();
+    bool scrub_is_held() const;
 
     // pg_report
     void take_query(int32_t from, const message::Query& query);

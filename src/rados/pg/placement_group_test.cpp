@@ -172,6 +172,45 @@ TEST_F(Primary, takes_only_what_frees_space_while_the_cluster_is_full) {
     EXPECT_EQ(host.told(), (Told{"3:0 x", "4:0"}));
 }
 
+TEST_F(Primary, refuses_on_a_full_cluster_or_pool_what_would_rather_be_refused_than_wait) {
+    constexpr uint8_t full_try = message::ClientOp::full_try;
+    constexpr uint8_t full_force = message::ClientOp::full_force;
+    host.write(1, "o");
+    host.settle_all();
+    host.told();
+    host.set_flags(map_full);
+    host.ask(1, "o", {op::WriteFull{share("x")}}, full_try);
+    host.ask(2, "o", {op::WriteFull{share("y")}}, full_try);
+    host.settle_all();
+    EXPECT_EQ(host.told(), (Told{"1:0", "2:-28"})) << "the first one was made before";
+    host.set_flags(0);
+    uint64_t number = 3;
+    for (auto [flag, result] : {std::pair{pool_full, -ENOSPC}, {pool_full_quota, -EDQUOT}}) {
+        host.set_pool_flags(pool_hashpspool | flag);
+        host.write(number, "o");
+        host.ask(number + 1, "o", {op::WriteFull{share("y")}}, full_try);
+        host.ask(number + 2, "o", {op::WriteFull{share("z")}}, full_force);
+        host.settle_all();
+        EXPECT_EQ(host.told(), (Told{fmt::format("{}:{}", number + 1, result),
+                                     fmt::format("{}:0", number + 2)}));
+        number += 3;
+    }
+    host.ask(number, "o", {op::Remove{}});
+    host.settle_all();
+    EXPECT_EQ(host.told(), Told{fmt::format("{}:0", number)});
+}
+
+TEST_F(Primary, answers_each_sending_under_its_number) {
+    host.ask(1, "o", {op::WriteFull{share("x")}}, 0, 0);
+    host.ask(1, "o", {op::WriteFull{share("x")}}, 0, 1);
+    host.settle_all();
+    host.ask(1, "o", {op::WriteFull{share("x")}}, 0, 2);
+    host.ask(2, "o", {op::Read{}}, 0, 3);
+    std::vector<uint32_t> attempts;
+    for (const auto& reply : host.replies) attempts.push_back(reply.attempt);
+    EXPECT_EQ(attempts, (std::vector<uint32_t>{0, 1, 2, 3}));
+}
+
 TEST_F(Primary, refuses_writes_when_its_own_disk_is_nearly_full) {
     host.write(1, "o");
     host.settle_all();
@@ -209,8 +248,9 @@ TEST_F(Primary, is_paused_by_the_flags) {
     host.set_flags(map_pauserd);
     host.read(4, "o");
     host.write(5, "o");
+    host.ask(6, "o", {op::AssertExists{}, op::Remove{}});
     host.settle_all();
-    EXPECT_EQ(host.told(), Told{"5:0"});
+    EXPECT_EQ(host.told(), Told{"5:0"}) << "a guard reads";
 }
 
 TEST_F(Primary, reads_only_while_the_others_have_answered_lately) {
@@ -310,6 +350,18 @@ struct Replica : testing::Test {
     TestHost host{1};
     PlacementGroup& pg = *host.pg;
 };
+
+TEST_F(Replica, takes_part_when_its_record_was_ahead_of_its_osd_in_a_crash) {
+    const MapEpochPtr before = host.map();
+    host.step([&](auto& s) { s.new_pg_upmap[host.id] = {0, 1, 3}; });
+    PlacementGroup again(host, host.id);
+    ASSERT_TRUE(again.copy().load());
+    ASSERT_EQ(again.copy().epoch, host.map()->epoch());
+    again.advance(before, host.map());
+    again.settle();
+    EXPECT_EQ(again.stage(), PgStage::waiting);
+    EXPECT_EQ(again.view().acting.osds, (std::vector<int32_t>{0, 1, 3}));
+}
 
 TEST_F(Replica, tells_its_primary_what_it_has_and_waits) {
     TestHost other(1);
@@ -468,6 +520,19 @@ TEST_F(Replica, goes_when_it_is_no_member_and_its_primary_says_so) {
     EXPECT_FALSE(host.removed);
     pg.receive(0, message::Drop{host.id});
     EXPECT_TRUE(host.removed);
+}
+
+TEST(Restart, finds_a_record_that_is_ahead_of_the_map_and_speaks_when_it_is_reached) {
+    TestHost host(1);
+    host.create();
+    const MapEpochPtr before = host.map();
+    host.step([&](auto& s) { s.new_pg_upmap[host.id] = {0, 2, 1}; });
+    host.pg = std::make_unique<PlacementGroup>(host, host.id);
+    ASSERT_TRUE(host.pg->copy().load());
+    host.sent.clear();
+    host.pg->advance(before, host.map());
+    host.pg->settle();
+    EXPECT_EQ(host.take<message::Notify>(0).size(), 1u);
 }
 
 } // namespace

@@ -44,6 +44,7 @@ public:
     RequestId request() { return {random_.next(), number(), random_.next()}; }
     RequestAnswer answer() { return {version(), random_.next(), result()}; }
     Timestamp time() { return {number(), static_cast<uint32_t>(random_.below(1'000'000'000))}; }
+    WallTime stamp() { return WallTime(Duration(static_cast<int64_t>(random_.next()))); }
     PgObject object() {
         return {number(), text(), text(4), text(4), flag() ? snap_head : random_.below(100)};
     }
@@ -53,7 +54,8 @@ public:
     }
     LogEntry entry() { return entry_after({epoch(), random_.below(1000)}); }
     PgHistory history() {
-        return {epoch(), epoch(), epoch(), epoch(), epoch(), epoch(), epoch(), epoch(), epoch()};
+        return {epoch(),  epoch(),  epoch(), epoch(), epoch(), epoch(), random_.next(),
+                number(), number(), stamp(), stamp(), epoch(), epoch(), epoch()};
     }
     PgInfo info() {
         return {pg(),    version(), version(), version(), random_.next(), epoch(),
@@ -90,7 +92,7 @@ public:
 
 private:
     LogEntry entry_after(LogVersion before) {
-        return {.kind = static_cast<LogEntry::Kind>(1 + random_.below(3)),
+        return {.kind = static_cast<LogEntry::Kind>(1 + random_.below(5)),
                 .object = object(),
                 .version = {before.epoch + static_cast<Epoch>(random_.below(2)),
                             before.counter + 1 + random_.below(3)},

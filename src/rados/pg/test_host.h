@@ -23,6 +23,11 @@
 
 namespace cloudlet::rados {
 
+inline message::Reserve reserve_answer(message::Reserve asked, message::Reserve::Step step) {
+    asked.step = step;
+    return asked;
+}
+
 /// Another copy: what it would say, and the objects it would send.
 struct TestPeer {
     PgRecord record = {};
@@ -75,6 +80,18 @@ public:
     }
     void set_flags(uint32_t flags) {
         step([&](auto& s) { s.new_flags = static_cast<int32_t>(map_sortbitwise | flags); });
+    }
+    void change_pool(const std::function<void(Pool&)>& change) {
+        step([&](auto& s) {
+            s.new_pools[id.pool] = *map_->map().pool(id.pool);
+            change(s.new_pools[id.pool]);
+        });
+    }
+    void set_pool_priority(int64_t priority) {
+        change_pool([&](Pool& pool) { pool.options.values[3] = priority; });
+    }
+    void set_pool_flags(uint64_t flags) {
+        change_pool([&](Pool& pool) { pool.flags = flags; });
     }
     void record_up_thru() {
         step([&](auto& s) { s.new_up_thru[number_] = map_->epoch(); });
@@ -139,12 +156,15 @@ public:
         return taken;
     }
     /// A request of client.1, under its number.
-    void ask(uint64_t number, const std::string& name, ObjectOps ops) {
+    void ask(uint64_t number, const std::string& name, ObjectOps ops, uint8_t flags = 0,
+             uint32_t attempt = 0) {
         message::ClientOp op{.request = {1, 1, number},
                              .pg = id,
                              .object = {.name = name},
                              .ops = std::move(ops),
-                             .modified = {}};
+                             .modified = {},
+                             .flags = flags,
+                             .attempt = attempt};
         pg->client_op({Entity::client(1), make_message(map_->epoch(), std::move(op))});
     }
     void write(uint64_t number, const std::string& name, const std::string& bytes = "x") {
@@ -192,8 +212,17 @@ public:
     void forget_temp(PgId) override {}
     void want_up_thru(Epoch epoch) override { up_thru = epoch; }
     void report(PgId) override {}
-    void ask_slot(PgId, int32_t osd) override { slots_asked.push_back(osd); }
+    void ask_slot(PgId, int32_t osd, uint8_t priority) override {
+        slots_asked.push_back(osd);
+        slot_priorities.push_back(priority);
+    }
     void give_back_slot(PgId, int32_t osd) override { slots_held.erase(osd); }
+    bool take_scrub_slot(PgId) override {
+        scrub_slot_held = scrub_slot_held || scrub_slot_free;
+        return scrub_slot_held;
+    }
+    void give_back_scrub_slot(PgId) override { scrub_slot_held = false; }
+    void scrub_begins(bool deep) override { ++(deep ? scrubs_begun.deep : scrubs_begun.shallow); }
     MonotonicTime answered_us(int32_t osd) const override {
         auto found = answered.find(osd);
         return found == answered.end() ? MonotonicTime{} : found->second;
@@ -213,7 +242,10 @@ public:
     std::vector<std::vector<int32_t>> temps;
     Epoch up_thru = 0; // wished
     std::deque<int32_t> slots_asked;
+    std::vector<uint8_t> slot_priorities; // that were asked with
     std::set<int32_t> slots_held, confirmed;
+    bool scrub_slot_free = true, scrub_slot_held = false;
+    ScrubCounts scrubs_begun;
     std::map<int32_t, MonotonicTime> answered;
     Duration lets{0};
     double used = 0;
@@ -264,13 +296,12 @@ private:
             return back(Pushed{id, m->object, m->version, peer.push_result});
         }
         if (auto* m = std::get_if<Scan>(&letter))
-            return back(Scanned{id, m->from, m->to, peer.listed});
+            return back(Scanned{id, m->from, m->to, peer.listed, m->number});
         if (auto* m = std::get_if<BackfillProgress>(&letter))
             peer.record.info.last_backfill = m->cursor;
         if (auto* m = std::get_if<Reserve>(&letter); m && m->step == Reserve::Step::ask)
-            return back(Reserve{
-                id, peer.too_full && m->backfill ? Reserve::Step::too_full : Reserve::Step::granted,
-                m->backfill});
+            return back(reserve_answer(*m, peer.too_full ? Reserve::Step::too_full
+                                                         : Reserve::Step::granted));
     }
 
     const int32_t number_;

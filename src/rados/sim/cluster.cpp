@@ -46,6 +46,7 @@ public:
         for (const auto& [osd, bits] : step.new_state) {
             const bool goes_down = map->map().is_up(osd) && (bits == 0 || (bits & osd_up));
             if (!goes_down || excused_.erase(osd)) continue;
+            cluster_.flags_.convicted(osd, map->map(), step);
             std::set<int32_t> places;
             const bool by_host = cluster_.plan_.hosts() > 1;
             for (int32_t reporter : reports_[osd])
@@ -57,6 +58,8 @@ public:
                     fmt::format("osd.{} is marked down in epoch {} on the word of {} place", osd,
                                 step.epoch, places.size());
         }
+        // A boot that was granted, or an order about one that was down, excuses nothing any more.
+        for (const auto& [osd, address] : step.new_up_client) excused_.erase(osd);
     }
 
 private:
@@ -98,7 +101,8 @@ Cluster::Cluster(uint64_t seed, const ClusterPlan& plan, Director& director, Sto
     : plan_(plan), director_(&director), engine_(seed, entities(plan), *this, story),
       random_(engine_.random().next()),
       store_(engine_.queue(), plan.monitors, plan.base->epoch, Random(random_.next())),
-      monitors_(plan.monitors), osds_(plan.all_osds()), clients_(plan.clients) {
+      flags_(*plan.base, plan.all_osds()), monitors_(plan.monitors), osds_(plan.all_osds()),
+      clients_(plan.clients) {
     auto first = maps_.first(plan_.base);
     check(first.has_value(), "the base map places nothing");
     newest_ = *first;
@@ -133,8 +137,11 @@ void Cluster::start(NodeId node) {
 
 void Cluster::start_monitor(size_t monitor) {
     const NodeId node = monitor_node(monitor);
-    auto machine = std::make_unique<MonitorMachine>(
-        static_cast<int32_t>(monitor), engine_.world(node), *monitors_[monitor].store, maps_);
+    MonitorOptions options;
+    options.liveness.down_out_interval = plan_.down_out_interval;
+    auto machine =
+        std::make_unique<MonitorMachine>(static_cast<int32_t>(monitor), engine_.world(node),
+                                         *monitors_[monitor].store, maps_, options);
     MonitorMachine& it = *machine;
     monitors_[monitor].machine = &it;
     auto ear = std::make_unique<MonitorEar>(*this, std::move(machine));
@@ -150,6 +157,11 @@ void Cluster::start_osd(size_t osd) {
     options.log = plan_.log;
     options.backfill_batch = options.scrub_chunk = plan_.batch;
     options.recover_at_once = std::min<size_t>(plan_.batch, 3);
+    if (plan_.scrubs) {
+        options.scrub = *plan_.scrubs;
+        options.scrub_tick = std::chrono::seconds(1);
+        options.scrub_retry = std::chrono::seconds(2);
+    }
     options.address.addresses = {
         {.kind = Address::Kind::msgr2, .socket_address = std::string(16, static_cast<char>(osd))}};
     auto machine =
@@ -157,6 +169,7 @@ void Cluster::start_osd(size_t osd) {
                                      *osds_[osd].disk, maps_, options);
     OsdMachine& it = *machine;
     osds_[osd].machine = &it;
+    osds_[osd].scrubs = {};
     osds_[osd].disk->attach(it);
     engine_.install(node, std::move(machine));
     it.start();
@@ -202,6 +215,7 @@ void Cluster::stop(NodeId node) {
         monitors_[number].machine = nullptr;
     } else if (entity.is_osd()) {
         osds_[number].machine = nullptr;
+        flags_.ended(entity.number);
         osds_[number].disk->detach();
         osds_[number].disk->crash();
     } else {
@@ -224,6 +238,7 @@ const MapEpochPtr& Cluster::newest() {
     while (newest_->epoch() < store_.newest()) {
         auto next = maps_.next(newest_, store_.steps()[newest_->epoch() - plan_.base->epoch]);
         check(next.has_value(), "a step in the store does not fit the map before it");
+        flags_.stepped(newest_->map(), (*next)->map());
         newest_ = *next;
     }
     return newest_;
@@ -237,13 +252,23 @@ std::vector<PgId> Cluster::pgs() {
 }
 
 std::optional<PgReport> Cluster::report(PgId pg) {
-    const int32_t primary = newest()->acting(pg).primary;
-    if (primary < 0 || static_cast<size_t>(primary) >= osds_.size()) return std::nullopt;
-    const OsdMachine* machine = osds_[static_cast<size_t>(primary)].machine;
+    const OsdMachine* machine = primary_of(pg);
     if (!machine || machine->epoch() != newest()->epoch()) return std::nullopt;
+    return last_report(pg);
+}
+
+std::optional<PgReport> Cluster::last_report(PgId pg) {
+    const OsdMachine* machine = primary_of(pg);
+    if (!machine) return std::nullopt;
     for (PgReport& report : machine->reports())
         if (report.pg == pg) return std::move(report);
     return std::nullopt;
+}
+
+const OsdMachine* Cluster::primary_of(PgId pg) {
+    const int32_t primary = newest()->acting(pg).primary;
+    if (primary < 0 || static_cast<size_t>(primary) >= osds_.size()) return nullptr;
+    return osds_[static_cast<size_t>(primary)].machine;
 }
 
 void Cluster::handle(const Event& event) {
@@ -253,7 +278,10 @@ void Cluster::handle(const Event& event) {
             osds_[static_cast<size_t>(engine_.entity(event.node).number)].disk->end_sync();
         });
         break;
-    case Event::Kind::store: tell_monitor(event); break;
+    case Event::Kind::store:
+        tell_monitor(event);
+        newest(); // before anybody lives in a new epoch, its flags are known
+        break;
     case Event::Kind::start: start(event.node); break;
     default: director_->direct(event);
     }
@@ -273,7 +301,17 @@ void Cluster::tell_monitor(const Event& event) {
 
 void Cluster::acted(NodeId node) {
     if (!is_osd(node)) return;
-    Osd& osd = osds_[static_cast<size_t>(engine_.entity(node).number)];
+    const int32_t number = engine_.entity(node).number;
+    Osd& osd = osds_[static_cast<size_t>(number)];
+    newest(); // the judge knows the flags of all epochs
+    if (osd.machine) {
+        const ScrubCounts begun = osd.machine->scheduled_scrubs();
+        const Epoch known = std::exchange(osd.known, osd.machine->epoch());
+        flags_.acted(number, osd.known);
+        flags_.scrubbed(number, known, osd.known, osd.scrubs, begun);
+        osd.scrubs = begun;
+        if (std::exchange(osd.begins, false)) count_busy(number, osd);
+    }
     if (osd.machine && osd.machine->stopped()) {
         crash(node);
         return;
@@ -281,6 +319,30 @@ void Cluster::acted(NodeId node) {
     if (auto takes = osd.disk->begin_sync()) engine_.plan(node, Event::Kind::synced, *takes);
 }
 
+/// Whoever begins may only do so when those who must end for it have ended.
+void Cluster::count_busy(int32_t number, Osd& osd) {
+    size_t busy = 0;
+    for (const PgReport& report : osd.machine->reports())
+        busy += report.state.has(PgFlag::recovering) || report.state.has(PgFlag::backfilling);
+    if (busy > OsdOptions{}.most_backfills)
+        too_many_at_once_ = fmt::format("osd.{} makes {} PGs whole at once", number, busy);
+}
+
 void Cluster::crashed(NodeId node) { crash(node); }
+
+void Cluster::sent(NodeId from, const Message& message) {
+    newest();
+    flags_.sent(engine_.entity(from), message);
+}
+
+void Cluster::moved(NodeId node, const PgMove& move) {
+    newest();
+    const int32_t number = engine_.entity(node).number;
+    Osd& osd = osds_[static_cast<size_t>(number)];
+    if (!osd.machine) return;
+    flags_.moved(number, osd.machine->epoch(), move);
+    if (move.table == PgMove::Table::work)
+        osd.begins = osd.begins || work_transitions()[move.row].event == PgEvent::reserved;
+}
 
 } // namespace cloudlet::rados::sim

@@ -18,6 +18,7 @@
 #include "sim/cluster_plan.h"
 #include "sim/disk.h"
 #include "sim/engine.h"
+#include "sim/flag_judge.h"
 #include "sim/operators.h"
 
 namespace cloudlet::rados::sim {
@@ -76,12 +77,20 @@ public:
     std::vector<PgId> pgs();
     /// An OSD that was marked down on the word of too few; empty when there was none.
     const std::string& injustice() const { return injustice_; }
+    /// An OSD that made more PGs whole at once than it has slots; empty when none did.
+    const std::string& too_many_at_once() const { return too_many_at_once_; }
+    /// What somebody did though a flag forbids it; empty when nobody did.
+    const std::string& against_a_flag() const { return flags_.wrong(); }
     /// What the primary by the newest map says; nothing while it does not live or is behind.
     std::optional<PgReport> report(PgId pg);
+    /// The same, however far behind it is.
+    std::optional<PgReport> last_report(PgId pg);
 
     void handle(const Event& event) override;
     void acted(NodeId node) override;
     void crashed(NodeId node) override;
+    void sent(NodeId from, const Message& message) override;
+    void moved(NodeId node, const PgMove& move) override;
 
 private:
     class MonitorStore;
@@ -96,12 +105,17 @@ private:
         uint32_t generation = 0; // of the disk
         bool wanted = true;
         OsdMachine* machine = nullptr;
+        ScrubCounts scrubs = {}; // up to the last event
+        Epoch known = 0;         // behind the last event
+        bool begins = false;     // in this event, to make a PG whole
     };
 
     void start_monitor(size_t monitor);
     void start_osd(size_t osd);
     void start_client(size_t client);
     void tell_monitor(const Event& event);
+    const OsdMachine* primary_of(PgId pg);
+    void count_busy(int32_t number, Osd& osd);
     bool is_osd(NodeId node) const { return engine_.entity(node).is_osd(); }
 
     ClusterPlan plan_;
@@ -111,7 +125,8 @@ private:
     CloudStore store_;
     MapCache maps_;
     MapEpochPtr newest_;
-    std::string injustice_;
+    std::string injustice_, too_many_at_once_;
+    FlagJudge flags_;
     std::vector<Monitor> monitors_;
     std::vector<Osd> osds_;
     std::vector<ClientMachine*> clients_;

@@ -94,6 +94,14 @@ PgLogLimits some_limits(Random& random) {
     return {.entries = between(random, 5, 40), .answered = between(random, 200, 500)};
 }
 
+ScrubIntervals short_intervals(Random& random) {
+    const Duration least = std::chrono::seconds(between(random, 20, 60));
+    return {.least = least,
+            .most = 4 * least,
+            .deep = std::chrono::seconds(between(random, 30, 150)),
+            .become_deep = random.chance(0.5) ? 0.15 : 0};
+}
+
 } // namespace
 
 size_t ClusterPlan::hosts() const {
@@ -118,6 +126,8 @@ ClusterPlan plan_cluster(Random random) {
     plan.working_time = std::chrono::seconds(between(random, 60, 200));
     plan.operations = between(random, 200, 300);
     plan.faults = between(random, 5, 12);
+    if (random.chance(0.4)) plan.down_out_interval = std::chrono::seconds(between(random, 8, 30));
+    if (random.chance(0.3)) plan.scrubs = short_intervals(random);
     return plan;
 }
 

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cloudlet/base/random.h"
 #include "cloudlet/rados/osd_map.h"
 #include "cloudlet/rados/pg_log.h"
+#include "cloudlet/rados/scrub_schedule.h"
 #include "sim/event_queue.h"
 
 namespace cloudlet::rados::sim {
@@ -23,10 +25,12 @@ struct ClusterPlan {
     std::shared_ptr<const OsdMap> base = {};
     std::vector<std::string> objects = {};
     PgLogLimits log = {};
-    size_t batch = 16;          // objects at once, of backfill, recovery and scrub
-    Duration working_time = {}; // how long clients and faults go on
-    size_t operations = 0;      // of all clients, at least
-    size_t faults = 0;          // at least
+    size_t batch = 16;                         // objects at once, of backfill, recovery and scrub
+    std::optional<ScrubIntervals> scrubs = {}; // so short that PGs are scrubbed all the time
+    Duration down_out_interval = std::chrono::seconds(600); // short in some seeds
+    Duration working_time = {};                             // how long clients and faults go on
+    size_t operations = 0;                                  // of all clients, at least
+    size_t faults = 0;                                      // at least
 
     size_t all_osds() const { return osds + spare; }
     size_t hosts() const;

@@ -27,6 +27,7 @@ public:
     Random& random() override { return random_; }
     void send(const Entity& to, MessagePtr message) override {
         if (!gate.pass()) return;
+        engine_.owner_->sent(node_, *message);
         if (auto node = engine_.node_of(to)) engine_.send(node_, *node, std::move(message));
     }
     void send_loosely(const Entity& to, MessagePtr message) override {
@@ -38,7 +39,10 @@ public:
     void tell(std::string sentence) override {
         engine_.story_->tell(engine_.now_, engine_.entity(node_), sentence);
     }
-    void moved(const PgMove& move) override { engine_.coverage_.note(move); }
+    void moved(const PgMove& move) override {
+        engine_.coverage_.note(move);
+        engine_.owner_->moved(node_, move);
+    }
 
     OutputGate gate;
     Duration wall_offset{};

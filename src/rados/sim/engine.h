@@ -35,6 +35,9 @@ public:
     virtual void acted(NodeId node) = 0;
     /// The process must end: a planned crash came, and its gate is shut.
     virtual void crashed(NodeId node) = 0;
+    /// A machine sends something, and a placement group of it takes a way: for who judges them.
+    virtual void sent(NodeId /*from*/, const Message& /*message*/) {}
+    virtual void moved(NodeId /*node*/, const PgMove& /*move*/) {}
 };
 
 class Engine {

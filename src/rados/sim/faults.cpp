@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "sim/oracles.h"
+#include "sim/workload.h"
 
 namespace cloudlet::rados::sim {
 
@@ -156,12 +157,24 @@ bool Faults::fill_disk() {
                 osd = static_cast<size_t>(one);
     }
     if (!osd) return false;
-    announce("has a full disk", cluster_.osd_node(*osd));
     const uint64_t used = cluster_.disk(*osd).contents().used_bytes();
-    const uint64_t room = random_.chance(0.5) ? used / 13 : random_.below(used / 8 + 4096);
-    cluster_.disk(*osd).set_capacity(used + room);
-    last({.kind = Kind::full_disk, .node = static_cast<NodeId>(*osd)}, seconds(10), seconds(70));
+    fill(*osd, random_.chance(0.5) ? used / 13 : random_.below(used / 8 + 4096));
     return true;
+}
+
+void Faults::fill_one_of(const std::vector<int32_t>& osds) {
+    const auto osd = static_cast<size_t>(osds[random_.below(osds.size())]);
+    if (!cluster_.osd(osd)) return;
+    // Above the ratio of 0.95, now or when a little more has come.
+    fill(osd, cluster_.disk(osd).contents().used_bytes() / (random_.chance(0.5) ? 25 : 18));
+    ++count_;
+}
+
+void Faults::fill(size_t osd, uint64_t room) {
+    announce("has a full disk", cluster_.osd_node(osd));
+    SimulatedDisk& disk = cluster_.disk(osd);
+    disk.set_capacity(disk.contents().used_bytes() + room);
+    last({.kind = Kind::full_disk, .node = static_cast<NodeId>(osd)}, seconds(10), seconds(70));
 }
 
 /// Some OSDs and clients are alone for so long that the others go on without them.
@@ -172,14 +185,17 @@ bool Faults::make_island() {
     const size_t osds = 1 + random_.below(2);
     for (size_t i = 0; i < osds; ++i)
         alone[cluster_.osd_node(random_.below(plan.all_osds()))] = true;
-    alone[cluster_.client_node(random_.below(plan.clients))] = true;
+    const NodeId client = cluster_.client_node(random_.below(plan.clients));
+    alone[client] = true;
     Links links;
     for (NodeId a = 0; a < nodes; ++a)
         for (NodeId b = 0; b < nodes; ++b)
             if (alone[a] != alone[b]) links.emplace_back(a, b);
     for (NodeId node = 0; node < nodes; ++node)
         if (alone[node]) announce("is on an island", node);
-    last({.kind = Kind::island, .links = std::move(links)}, seconds(15), seconds(60));
+    const Duration span = random_span(random_, seconds(15), seconds(60));
+    last_for({.kind = Kind::island, .links = std::move(links)}, span);
+    talk_across(client, alone, span);
     if (random_.chance(0.3)) { // and an operator helps, so that the others do not wait
         for (size_t osd = 0; osd < plan.all_osds(); ++osd)
             if (alone[cluster_.osd_node(osd)])
@@ -188,12 +204,62 @@ bool Faults::make_island() {
     return true;
 }
 
+/// The client on the island reads what an OSD there was primary of, while others write it.
+void Faults::talk_across(NodeId client, const std::vector<bool>& alone, Duration span) {
+    const ClusterPlan& plan = cluster_.plan();
+    const MapEpoch& map = *cluster_.newest();
+    std::vector<uint32_t> objects;
+    for (uint32_t i = 0; i < plan.objects.size(); ++i) {
+        const int32_t primary =
+            map.acting(map.pg_of(Workload::first_pool, {.name = plan.objects[i]})).primary;
+        if (primary >= 0 && alone[cluster_.osd_node(static_cast<size_t>(primary))])
+            objects.push_back(i);
+    }
+    if (objects.empty()) return;
+    const uint32_t object = objects[random_.below(objects.size())];
+    auto ask = [&](NodeId node, Workload::Errand errand, Duration in) {
+        cluster_.engine().queue().push(
+            cluster_.engine().now() + in,
+            {.kind = Event::Kind::work, .node = node, .number = Workload::errand(errand, object)});
+    };
+    for (Duration in = seconds(16); in < span; in += seconds(2)) {
+        ask(client, Workload::Errand::read, in);
+        ask(cluster_.client_node(random_.below(plan.clients)), Workload::Errand::append,
+            in + seconds(1));
+    }
+}
+
 /// Power fails everywhere, with disks that had been slow for a moment; one comes back after the
 /// other, or one that had been away for longer comes back first.
 bool Faults::black_out() {
-    for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd)
-        if (cluster_.osd(osd)) cluster_.crash(cluster_.osd_node(osd));
+    Lasting fault{.kind = Kind::blackout};
+    for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd) {
+        if (!cluster_.osd(osd) || random_.chance(0.5)) continue;
+        cluster_.disk(osd).set_slowest(seconds(3));
+        fault.slow.push_back(osd);
+    }
+    announce("will be without power soon, as all OSDs", 0);
+    last(std::move(fault), milliseconds(50), milliseconds(1500));
     return true;
+}
+
+/// Those that have lost more come back first, now and then.
+void Faults::cut_power(const Lasting& fault) {
+    const bool others_late = random_.chance(0.5);
+    for (size_t osd : fault.slow) cluster_.disk(osd).set_slowest(SimulatedDisk::usual_slowest);
+    for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd) {
+        if (!cluster_.osd(osd)) continue;
+        const NodeId node = cluster_.osd_node(osd);
+        const bool was_slow = std::ranges::find(fault.slow, osd) != fault.slow.end();
+        if (was_slow || !others_late) {
+            cluster_.crash(node);
+            continue;
+        }
+        cluster_.stop(node);
+        cluster_.engine().queue().push(cluster_.engine().now() +
+                                           random_span(random_, seconds(25), seconds(45)),
+                                       {.kind = Event::Kind::start, .node = node});
+    }
 }
 
 /// One host's OSDs and one OSD do not hear each other: nobody else has a reason to complain.
@@ -253,6 +319,9 @@ bool Faults::damage_record() {
 
 /// Nothing is wrong at the moment, nor will be by what is planned.
 bool Faults::is_calm() const {
+    // Who has ended may not be missed yet, and what others write meanwhile has one copy less.
+    for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd)
+        if (cluster_.is_wanted(osd) && !cluster_.osd(osd)) return false;
     return std::ranges::all_of(lasting_, [](const Lasting& fault) { return fault.over; });
 }
 
@@ -340,14 +409,17 @@ void Faults::heal() {
     for (NodeId node = 0; node < cluster_.engine().nodes(); ++node) cluster_.start(node);
 }
 
-void Faults::last(Lasting fault) { last(std::move(fault), Duration(0), Duration(0)); }
+void Faults::last(Lasting fault) { last_for(std::move(fault), some_time()); }
 
 void Faults::last(Lasting fault, Duration least, Duration most) {
+    last_for(std::move(fault), random_span(random_, least, most));
+}
+
+void Faults::last_for(Lasting fault, Duration span) {
     for (auto [from, to] : fault.links) cluster_.engine().network().cut(from, to);
     lasting_.push_back(std::move(fault));
     cluster_.engine().queue().push(
-        cluster_.engine().now() +
-            (most > Duration(0) ? random_span(random_, least, most) : some_time()),
+        cluster_.engine().now() + span,
         {.kind = Event::Kind::recover, .number = static_cast<uint32_t>(lasting_.size() - 1)});
 }
 
@@ -362,6 +434,7 @@ void Faults::end(Lasting& fault) {
     case Kind::slow_disk:
         cluster_.disk(fault.node).set_slowest(SimulatedDisk::usual_slowest);
         break;
+    case Kind::blackout: cut_power(fault); break;
     case Kind::full_disk: cluster_.disk(fault.node).set_capacity(SimulatedDisk::ample); break;
     default: break;
     }

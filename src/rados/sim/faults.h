@@ -29,6 +29,8 @@ public:
     void heal();
     /// The disk of an OSD that is being backfilled becomes full.
     void fill_who_is_filled() { count_ += fill_disk(); }
+    /// The disk of one of these OSDs becomes so full that not even recovery may write to it.
+    void fill_one_of(const std::vector<int32_t>& osds);
     /// Something rotted and is not repaired yet: nothing else may go wrong meanwhile.
     bool must_wait();
     /// One object of one copy rots, if the cluster is whole; gives what it is.
@@ -65,6 +67,7 @@ private:
         Kind kind = Kind::count;
         NodeId node = 0;
         Links links = {};
+        std::vector<size_t> slow = {}; // OSDs whose disks are
         bool over = false;
     };
 
@@ -78,12 +81,15 @@ private:
     bool slow_disk();
     bool fail_sync();
     bool fill_disk();
+    void fill(size_t osd, uint64_t room);
     bool rot();
     bool replace_disk();
     void go_on_replacing();
     bool jump_wall();
     bool make_island();
+    void talk_across(NodeId client, const std::vector<bool>& alone, Duration span);
     bool black_out();
+    void cut_power(const Lasting& fault);
     bool quarrel();
     bool damage_record();
     bool is_filled_again() const;
@@ -91,6 +97,7 @@ private:
 
     void last(Lasting fault);
     void last(Lasting fault, Duration least, Duration most);
+    void last_for(Lasting fault, Duration span);
     void end(Lasting& fault);
     NodeId any_node();
     std::optional<size_t> any_living_osd();

@@ -108,14 +108,22 @@ std::optional<Finding> check_object(const std::string& object,
 
 } // namespace
 
-std::optional<Finding> check_history(const History& history, const CheckOptions& options) {
-    std::optional<Finding> left;
+HistoryVerdict judge_history(const History& history, const CheckOptions& options) {
+    HistoryVerdict verdict;
     for (const auto& [object, places] : history.objects()) {
+        ++verdict.objects;
         auto found = check_object(object, calls_of(history, places), options);
-        if (found && found->kind == Finding::Kind::violation) return found;
-        if (found) left = std::move(found);
+        if (!found) continue;
+        const bool is_violation = found->kind == Finding::Kind::violation;
+        verdict.finding = std::move(found);
+        if (is_violation) return verdict;
+        ++verdict.undecided;
     }
-    return left;
+    return verdict;
+}
+
+std::optional<Finding> check_history(const History& history, const CheckOptions& options) {
+    return judge_history(history, options).finding;
 }
 
 std::optional<Finding> check_final(const History& history, const std::string& object,

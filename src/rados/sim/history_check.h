@@ -28,7 +28,15 @@ struct Finding {
     std::string story = {};
 };
 
-/// Nothing when all is well; else a violation, or an object that was too hard to decide.
+struct HistoryVerdict {
+    /// Nothing when all is well; else a violation, or an object that was too hard to decide.
+    std::optional<Finding> finding = {};
+    size_t objects = 0, undecided = 0; // that were looked at
+};
+
+/// Looks at all objects, or ends with the first violation.
+HistoryVerdict judge_history(const History& history, const CheckOptions& options = {});
+/// Its finding.
 std::optional<Finding> check_history(const History& history, const CheckOptions& options = {});
 
 /// Whether an object can hold this after the whole history; the calls to it have to be possible.

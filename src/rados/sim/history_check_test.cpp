@@ -198,6 +198,9 @@ TEST(HistoryCheck, SaysWhenItCannotDecide) {
     ASSERT_TRUE(found);
     EXPECT_EQ(found->kind, Finding::Kind::undecided);
     EXPECT_THAT(found->story, HasSubstr("undecided after 1000 states"));
+    const HistoryVerdict verdict = judge_history(told.history, {.most_states = 1000});
+    EXPECT_EQ(verdict.objects, 1u);
+    EXPECT_EQ(verdict.undecided, 1u);
 }
 
 TEST(HistoryCheck, TellsTheStoryOfTheFirstWrongAnswer) {

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "pg/execute_ops.h"
+#include "pg/object_id.h"
+#include "sim/history_check.h"
+
 namespace cloudlet::rados::sim {
 
 namespace {
@@ -63,6 +67,40 @@ std::string wrong_with_copies(Cluster& cluster, PgId pg) {
     return {};
 }
 
+/// As a client may see it.
+ObjectContent content_for_clients(Content content) {
+    ObjectContent seen{.present = true, .data = std::move(content.data), .xattrs = {}};
+    for (auto& [name, value] : content.xattrs)
+        if (name != info_xattr)
+            seen.xattrs[name.substr(user_xattr_prefix.size())] = std::move(value);
+    seen.omap = std::move(content.omap);
+    return seen;
+}
+
+Violation unexplained(std::string sentence, PgId pg) {
+    return {"unexplained", std::move(sentence), pg.to_string()};
+}
+
+/// Adds the objects of a PG to `all`, by the history's names.
+std::optional<Violation> collect(Cluster& cluster, PgId pg,
+                                 std::map<std::string, std::pair<PgId, ObjectContent>>& all) {
+    const OsdSet acting = cluster.newest()->acting(pg);
+    if (acting.osds.empty()) return std::nullopt;
+    const auto osd = static_cast<size_t>(acting.osds.front());
+    auto copy = contents(cluster.disk(osd).contents(), pg);
+    if (!copy) return unexplained(fmt::format("osd.{}: {}", osd, copy.error().to_string()), pg);
+    for (auto& [id, content] : *copy) {
+        const auto object = from_object_id(id);
+        if (!object || cluster.newest()->pg_of(pg.pool, {.name = object->name}) != pg)
+            return unexplained(fmt::format("{} of osd.{} holds \"{}\", which does not belong there",
+                                           pg.to_string(), osd, id.name),
+                               pg);
+        all.insert_or_assign(fmt::format("{}/{}", pg.pool, object->name),
+                             std::pair(pg, content_for_clients(std::move(content))));
+    }
+    return std::nullopt;
+}
+
 bool is_clean(const std::optional<PgReport>& report) {
     return report && report->state.has(PgFlag::active) && report->state.has(PgFlag::clean);
 }
@@ -107,6 +145,18 @@ std::optional<Violation> must_have_equal_copies(Cluster& cluster) {
     return std::nullopt;
 }
 
+std::optional<Violation> must_be_explained(Cluster& cluster, const History& history) {
+    std::map<std::string, std::pair<PgId, ObjectContent>> all;
+    for (const auto& [object, calls] : history.objects()) all[object];
+    for (PgId pg : cluster.pgs())
+        if (auto violation = collect(cluster, pg, all)) return violation;
+    for (const auto& [object, held] : all) {
+        auto finding = check_final(history, object, held.second);
+        if (finding) return unexplained(finding->story, held.first);
+    }
+    return std::nullopt;
+}
+
 std::optional<Violation> must_be_consistent(Cluster& cluster) {
     for (PgId pg : cluster.pgs()) {
         const auto report = cluster.report(pg);
@@ -135,9 +185,19 @@ std::optional<Violation> must_have_few_epochs(const CloudStore& store, Monotonic
                      about};
 }
 
+std::optional<Violation> must_respect_slots(const Cluster& cluster) {
+    if (cluster.too_many_at_once().empty()) return std::nullopt;
+    return Violation{"too many at once", cluster.too_many_at_once(), ""};
+}
+
 std::optional<Violation> must_be_just(const Cluster& cluster) {
     if (cluster.injustice().empty()) return std::nullopt;
     return Violation{"unjust", cluster.injustice(), ""};
+}
+
+std::optional<Violation> must_keep_flags(const Cluster& cluster) {
+    if (cluster.against_a_flag().empty()) return std::nullopt;
+    return Violation{"against a flag", cluster.against_a_flag(), ""};
 }
 
 std::optional<Violation> must_be_one_history(const CloudStore& store) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "sim/cluster.h"
+#include "sim/history.h"
 
 namespace cloudlet::rados::sim {
 
@@ -26,14 +27,24 @@ std::optional<Violation> must_be_clean(Cluster& cluster);
 bool has_equal_copies(Cluster& cluster, PgId pg);
 std::optional<Violation> must_have_equal_copies(Cluster& cluster);
 
+/// What the acting copies hold, object by object, is what the history says it can be, and lies
+/// where its name belongs. Reads ask only for what clients know of.
+std::optional<Violation> must_be_explained(Cluster& cluster, const History& history);
+
 /// A primary that counts scrub errors.
 std::optional<Violation> must_be_consistent(Cluster& cluster);
 
 /// Maps change because something happened, not because two cannot agree for ever.
 std::optional<Violation> must_have_few_epochs(const CloudStore& store, MonotonicTime now);
 
+/// No OSD makes more of its PGs whole at once than it has slots.
+std::optional<Violation> must_respect_slots(const Cluster& cluster);
+
 /// Nobody was marked down because one host said so.
 std::optional<Violation> must_be_just(const Cluster& cluster);
+
+/// Flags mean what they say while they are set.
+std::optional<Violation> must_keep_flags(const Cluster& cluster);
 
 /// Monitors have heard one history of maps.
 std::optional<Violation> must_be_one_history(const CloudStore& store);

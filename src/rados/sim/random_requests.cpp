@@ -43,6 +43,8 @@ std::string RandomRequests::payload(Random& random) {
 
 SharedBytes RandomRequests::data(Random& random) { return share(payload(random)); }
 
+ObjectOp RandomRequests::random_append(Random& random) { return op::Append{data(random)}; }
+
 ObjectOp RandomRequests::random_write(Random& random) {
     switch (random.below(4)) {
     case 0: return op::WriteFull{data(random)};

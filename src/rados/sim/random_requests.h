@@ -18,6 +18,8 @@ public:
     /// `seen_version`: the user version that the client was told last of the object, for guards.
     ObjectOps random_ops(Random& random, uint64_t seen_version);
 
+    ObjectOp random_append(Random& random);
+
 private:
     std::string payload(Random& random);
     SharedBytes data(Random& random);

@@ -44,7 +44,8 @@ struct Settings {
 
 /// What many seeds gave together.
 struct Totals {
-    uint64_t seeds = 0, operations = 0, faults = 0, events = 0, violations = 0;
+    uint64_t seeds = 0, operations = 0, faults = 0, events = 0, messages = 0, violations = 0;
+    uint64_t judged = 0, undecided = 0; // objects
     Coverage coverage;
 
     void add(const RunResult& result) {
@@ -52,24 +53,31 @@ struct Totals {
         operations += result.operations;
         faults += result.faults;
         events += result.events;
+        messages += result.messages;
         violations += result.violation.has_value();
+        judged += result.judged;
+        undecided += result.undecided;
         coverage.add(result.coverage);
     }
     std::string write() const {
-        return fmt::format("{} {} {} {} {} {}", seeds, operations, faults, events, violations,
-                           coverage.write());
+        return fmt::format("{} {} {} {} {} {} {} {} {}", seeds, operations, faults, events,
+                           messages, violations, judged, undecided, coverage.write());
     }
     void read_and_add(const std::string& text) {
         std::istringstream in(text);
         Totals other;
-        in >> other.seeds >> other.operations >> other.faults >> other.events >> other.violations;
+        in >> other.seeds >> other.operations >> other.faults >> other.events >> other.messages >>
+            other.violations >> other.judged >> other.undecided;
         std::string rest;
         std::getline(in, rest);
         seeds += other.seeds;
         operations += other.operations;
         faults += other.faults;
         events += other.events;
+        messages += other.messages;
         violations += other.violations;
+        judged += other.judged;
+        undecided += other.undecided;
         coverage.read_and_add(rest);
     }
 };
@@ -198,10 +206,11 @@ int live_all(const Settings& settings) {
         for (const Job& job : jobs) totals.read_and_add(finish_job(job).write());
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-    fmt::print("{}{} seeds in {:.1f} s, {:.1f}/s; {} operations, {} faults, {} events\n",
+    fmt::print("{}{} seeds in {:.1f} s, {:.1f}/s; {} operations, {} faults, {} events, "
+               "{} messages; {} objects judged, {} undecided\n",
                totals.coverage.report(), totals.seeds, took.count(),
                static_cast<double>(totals.seeds) / took.count(), totals.operations, totals.faults,
-               totals.events);
+               totals.events, totals.messages, totals.judged, totals.undecided);
     return totals.violations ? 1 : 0;
 }
 

@@ -33,13 +33,11 @@ public:
 
     std::optional<Violation> live() {
         using Phase = std::optional<Violation> (Simulation::*)();
-        constexpr std::pair<const char*, Phase> phases[] = {{"boot", &Simulation::boot},
-                                                            {"work", &Simulation::work},
-                                                            {"heal", &Simulation::heal},
-                                                            {"scrub", &Simulation::scrub},
-                                                            {"final reads", &Simulation::read_all},
-                                                            {"quiet", &Simulation::rest},
-                                                            {"compare", &Simulation::compare}};
+        constexpr std::pair<const char*, Phase> phases[] = {
+            {"boot", &Simulation::boot},   {"work", &Simulation::work},
+            {"heal", &Simulation::heal},   {"due scrubs", &Simulation::due_scrubs},
+            {"scrub", &Simulation::scrub}, {"final reads", &Simulation::read_all},
+            {"quiet", &Simulation::rest},  {"compare", &Simulation::compare}};
         for (auto [name, phase] : phases) {
             story_.announce(cluster_.engine().now(), name);
             if (auto violation = (this->*phase)()) return violation;
@@ -50,6 +48,8 @@ public:
     void report(RunResult& result) {
         result.operations = workload_.operations();
         result.faults = faults_.count();
+        result.judged = workload_.judged();
+        result.undecided = workload_.undecided();
         result.events = cluster_.engine().events();
         result.messages = cluster_.engine().messages();
         result.virtual_time = cluster_.engine().now().time_since_epoch();
@@ -59,16 +59,16 @@ public:
     void direct(const Event& event) override {
         switch (event.kind) {
         case Event::Kind::work:
-            if (event.number == 1)
-                workload_.ask_once(cluster_, event.node);
-            else
+            if (event.number == 0)
                 workload_.go_on(cluster_, event.node);
+            else if (event.number == 1)
+                workload_.ask_once(cluster_, event.node);
+            else if (is_working_)
+                workload_.run_errand(cluster_, event.node, event.number);
             break;
         case Event::Kind::strike: strike(); break;
         case Event::Kind::recover: faults_.recover(event.number); break;
-        case Event::Kind::operate:
-            if (is_working_ && !faults_.must_wait()) operations_.operate();
-            break;
+        case Event::Kind::operate: operate(event.number); break;
         default: break;
         }
     }
@@ -79,12 +79,14 @@ private:
     std::optional<Violation> boot();
     std::optional<Violation> work();
     std::optional<Violation> heal();
+    std::optional<Violation> due_scrubs();
     std::optional<Violation> scrub();
     std::optional<Violation> read_all();
     std::optional<Violation> rest();
     std::optional<Violation> compare();
 
     void strike();
+    void operate(uint32_t number);
     void plan_events(Event::Kind kind, size_t count);
     /// Runs until `done` is true at a look, which gives nothing, or until time is up, which gives
     /// what `blame` says.
@@ -95,7 +97,12 @@ private:
     std::optional<Violation> fill_without_rebalancing();
     Violation time_stands_still();
     uint64_t messages_allowed() const;
-    bool is_whole() { return all_up() && !first_unclean(cluster_) && !is_scrubbing(); }
+    std::optional<Violation> fail_over();
+    bool is_whole() { return all_up() && !first_unclean(cluster_); }
+    /// Where scrubs are due all the time, nobody waits for their end.
+    bool is_done() { return is_whole() && (plan_.scrubs || !is_scrubbing()); }
+    bool is_quiet() { return is_whole() && !is_scrubbing(); }
+    std::map<PgId, PgHistory> histories();
     bool all_up();
     bool is_scrubbing();
 
@@ -129,7 +136,7 @@ std::optional<Violation> Simulation::run(Duration most, Done done, Blame blame) 
 void Simulation::react() {
     if (!is_working_) return;
     for (PgId pg : cluster_.pgs()) {
-        const auto report = cluster_.report(pg);
+        const auto report = cluster_.last_report(pg);
         if (!report) continue;
         const PgState& state = report->state;
         const bool busy = state.has(PgFlag::backfilling) || state.has(PgFlag::recovering) ||
@@ -140,6 +147,7 @@ void Simulation::react() {
         if (faults_.must_wait()) return;
         const bool fills = state.has(PgFlag::backfilling) || state.has(PgFlag::backfill_wait);
         if (fills && random_.chance(0.15)) faults_.fill_who_is_filled();
+        if (random_.chance(fills ? 0.3 : 0.15)) faults_.fill_one_of(report->acting);
         if (random_.chance(fills ? 0.1 : 0.05)) operations_.send_away(report->acting.front());
         return;
     }
@@ -148,6 +156,8 @@ void Simulation::react() {
 std::optional<Violation> Simulation::look() {
     if (auto violation = must_be_one_history(cluster_.store())) return violation;
     if (auto violation = must_be_just(cluster_)) return violation;
+    if (auto violation = must_respect_slots(cluster_)) return violation;
+    if (auto violation = must_keep_flags(cluster_)) return violation;
     react();
     Engine& engine = cluster_.engine();
     if (auto violation = must_have_few_epochs(cluster_.store(), engine.now())) return violation;
@@ -178,7 +188,7 @@ uint64_t Simulation::messages_allowed() const {
 
 std::optional<Violation> Simulation::boot() {
     return run(
-        boot_within, [&] { return is_whole(); }, [&] { return must_be_clean(cluster_); });
+        boot_within, [&] { return is_done(); }, [&] { return must_be_clean(cluster_); });
 }
 
 std::optional<Violation> Simulation::work() {
@@ -206,6 +216,18 @@ void Simulation::plan_events(Event::Kind kind, size_t count) {
                             {.kind = kind});
 }
 
+/// Number 0 is something new; others end what was begun, and restore() has ended all of that.
+void Simulation::operate(uint32_t number) {
+    if (!is_working_) return;
+    if (number > 0) return operations_.go_on(number);
+    if (faults_.must_wait()) return;
+    if (random_.chance(0.5)) workload_.burst(cluster_);
+    if (random_.chance(0.3))
+        operations_.hold_flag();
+    else
+        operations_.operate();
+}
+
 void Simulation::strike() {
     if (!is_working_) return;
     if (faults_.must_wait()) { // later
@@ -228,7 +250,7 @@ std::optional<Violation> Simulation::heal() {
         whole_within,
         [&] {
             return workload_.is_done() && workload_.all_answered() && !faults_.is_replacing() &&
-                   cluster_.operators().idle() && is_whole();
+                   cluster_.operators().idle() && is_done();
         },
         [&]() -> std::optional<Violation> {
             if (auto violation = must_be_clean(cluster_)) return violation;
@@ -281,6 +303,82 @@ bool Simulation::is_scrubbing() {
     return false;
 }
 
+/// Every PG is scrubbed before long; then all such scrubs are held, for what comes next.
+std::optional<Violation> Simulation::due_scrubs() {
+    if (!plan_.scrubs) return std::nullopt;
+    const auto before = histories();
+    auto first_starved = [&]() -> std::optional<PgId> {
+        for (const auto& [pg, history] : histories())
+            if (history.scrubs <= before.at(pg).scrubs) return pg;
+        return std::nullopt;
+    };
+    auto starved = run(
+        whole_within, [&] { return !first_starved(); },
+        [&] {
+            const std::string pg = first_starved().value_or(PgId{}).to_string();
+            return Violation{"not scrubbed", fmt::format("{} is not scrubbed any more", pg), pg};
+        });
+    if (starved) return starved;
+    operations_.hold_scrubs();
+    auto violation = run(
+        whole_within, [&] { return cluster_.operators().idle() && is_quiet(); },
+        [&] {
+            return Violation{"scrub without end", "a PG is scrubbing though flags hold it", ""};
+        });
+    if (violation || random_.chance(0.5)) return violation;
+    return fail_over();
+}
+
+/// When a PG was scrubbed is still known when its primary is gone.
+std::optional<Violation> Simulation::fail_over() {
+    auto pause = [&](Duration time) {
+        return run(
+            time, [] { return false; }, [] { return std::nullopt; });
+    };
+    if (auto violation = pause(seconds(5))) return violation; // so that the copies learn it
+    const auto before = histories();
+    const auto pgs = cluster_.pgs();
+    const PgId one = pgs[random_.below(pgs.size())];
+    const int32_t primary = cluster_.newest()->acting(one).primary;
+    const NodeId node = cluster_.osd_node(static_cast<size_t>(primary));
+    cluster_.stop(node);
+    cluster_.operators().order(command::Down{primary});
+    auto serves = [&](PgId pg) {
+        const auto report = cluster_.report(pg);
+        return report && (report->state.has(PgFlag::active) || report->state.has(PgFlag::peered));
+    };
+    auto violation = run(
+        whole_within, [&] { return std::ranges::all_of(pgs, serves); },
+        [&] { return must_be_clean(cluster_); });
+    if (violation) return violation;
+    for (const auto& [pg, history] : histories()) {
+        const PgHistory& known = before.at(pg);
+        if (history.scrubs == known.scrubs && history.last_scrub_stamp == known.last_scrub_stamp &&
+            history.last_deep_scrub_stamp == known.last_deep_scrub_stamp)
+            continue;
+        return Violation{"scrub forgotten",
+                         fmt::format("{} was scrubbed {} times, last at {}; without osd.{} it is "
+                                     "{} times and {}",
+                                     pg.to_string(), known.scrubs,
+                                     format_time(known.last_scrub_stamp), primary, history.scrubs,
+                                     format_time(history.last_scrub_stamp)),
+                         pg.to_string()};
+    }
+    cluster_.start(node);
+    return run(
+        whole_within, [&] { return is_quiet(); }, [&] { return must_be_clean(cluster_); });
+}
+
+/// As far as primaries report; the others have empty ones.
+std::map<PgId, PgHistory> Simulation::histories() {
+    std::map<PgId, PgHistory> all;
+    for (PgId pg : cluster_.pgs()) {
+        const auto report = cluster_.report(pg);
+        all[pg] = report ? report->history : PgHistory{};
+    }
+    return all;
+}
+
 std::optional<Violation> Simulation::scrub() {
     if (faults_.must_wait()) {
         operations_.scrub_all({.deep = true, .repair = true});
@@ -299,7 +397,7 @@ std::optional<Violation> Simulation::scrub() {
         const MonotonicTime begun = cluster_.engine().now();
         auto violation = run(
             whole_within,
-            [&] { return cluster_.engine().now() - begun >= seconds(5) && is_whole(); },
+            [&] { return cluster_.engine().now() - begun >= seconds(5) && is_quiet(); },
             [&]() -> std::optional<Violation> {
                 if (auto unclean = must_be_clean(cluster_)) return unclean;
                 return Violation{"scrub without end", "a PG is still scrubbing", ""};
@@ -337,7 +435,8 @@ std::optional<Violation> Simulation::rest() {
 
 std::optional<Violation> Simulation::compare() {
     if (auto violation = must_have_equal_copies(cluster_)) return violation;
-    return workload_.must_be_linearizable();
+    if (auto violation = workload_.must_be_linearizable()) return violation;
+    return must_be_explained(cluster_, workload_.history());
 }
 
 } // namespace

@@ -5,15 +5,16 @@
 // The life has phases. The cluster boots until all is clean. Then clients work while processes die,
 // links break, disks fail and operators operate. Then all is healed, and what must be true is
 // asked: every request has its answer, every PG is clean, a deep scrub finds nothing, all copies
-// are equal, the quiet cluster is quiet, and the answers are those of objects that change one
-// request at a time. A failure of a machine's own check() ends the process.
+// are equal, the quiet cluster is quiet, what lies on disks can be explained, and the answers are
+// those of objects that change one request at a time. A failure of a machine's own check() ends the
+// process.
 //
 //   simulation   the phases
 //   cluster      processes, their machines, disks and the cloud's store (engine, network, disk,
 //                cloud_store); cluster_plan: what a seed's cluster looks like
 //   workload     what clients ask and hear
 //   faults       what goes wrong; operations: what operators do
-//   oracles      what must be true
+//   oracles      what must be true; flag_judge: that flags hold what they say
 //   story        what is told of it; coverage: which states were seen
 //
 // lives.h has no dice: small clusters to which one thing happens, for readers.
@@ -39,6 +40,7 @@ struct RunResult {
     std::optional<Violation> violation = {};
     size_t operations = 0, faults = 0;
     uint64_t events = 0, messages = 0;
+    size_t judged = 0, undecided = 0; // objects whose history was judged, and not decided
     Duration virtual_time = {};
     Coverage coverage = {};
     std::string story = {}; // the last lines about the violation, when there was a listener

@@ -3,6 +3,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <numeric>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "test_seeds.h"
@@ -19,12 +23,18 @@ TEST(Simulation, lives_the_same_life_for_the_same_seed_whoever_listens) {
     EXPECT_NE(run_seed(1).events, run_seed(2).events);
 }
 
+/// Of ways that are taken once in thousands of seeds: these do.
+constexpr uint64_t rare_seeds[] = {1733, 2632, 3366, 6159};
+
 /// CLOUDLET_SEED and CLOUDLET_SEEDS of the environment live others.
 TEST(Simulation, finds_nothing_wrong_and_takes_every_way) {
     const bool others = std::getenv("CLOUDLET_SEED") || std::getenv("CLOUDLET_SEEDS");
     const uint64_t first = others ? first_seed() : 1, seeds = seeds_to_run(1500);
+    std::vector<uint64_t> all(seeds);
+    std::iota(all.begin(), all.end(), first);
+    if (!others) all.insert(all.end(), std::begin(rare_seeds), std::end(rare_seeds));
     Coverage coverage;
-    for (uint64_t seed = first; seed < first + seeds; ++seed) {
+    for (uint64_t seed : all) {
         SCOPED_TRACE("CLOUDLET_SEED=" + std::to_string(seed));
         const RunResult result = run_seed(seed);
         ASSERT_FALSE(result.violation)

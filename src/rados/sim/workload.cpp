@@ -96,11 +96,24 @@ void Workload::ask_once(Cluster& cluster, NodeId node) {
         ask(cluster, client, something(clients_[client], hot_objects));
 }
 
+void Workload::run_errand(Cluster& cluster, NodeId node, uint32_t number) {
+    constexpr size_t most_open = 12;
+    const auto client = static_cast<size_t>(cluster.engine().entity(node).number);
+    if (!cluster.client(client) || clients_[client].open.size() >= most_open) return;
+    ObjectRequest request{.pool = first_pool, .name = objects_[(number - 2) / 2]};
+    if (number == errand(Errand::read, (number - 2) / 2))
+        request.ops = {op::Read{}};
+    else
+        request.ops = {clients_[client].requests.random_append(random_)};
+    ask(cluster, client, std::move(request));
+}
+
 /// Of the first objects.
 ObjectRequest Workload::something(Client& client, size_t objects) {
     ObjectRequest request{.pool = pools_[random_.below(pools_.size())],
                           .name = objects_[random_.below(objects)]};
     request.ops = client.requests.random_ops(random_, client.seen[key_of(request)]);
+    if (random_.chance(0.1)) request.flags = message::ClientOp::full_try;
     return request;
 }
 
@@ -142,13 +155,15 @@ std::optional<Violation> Workload::must_be_answered(Cluster& cluster) const {
     return std::nullopt;
 }
 
-std::optional<Violation> Workload::must_be_linearizable() const {
-    auto finding = check_history(history_);
-    if (!finding) return std::nullopt;
-    const bool undecided = finding->kind == Finding::Kind::undecided;
+std::optional<Violation> Workload::must_be_linearizable() {
+    const HistoryVerdict verdict = judge_history(history_);
+    judged_ = verdict.objects;
+    undecided_ = verdict.undecided;
+    if (!verdict.finding) return std::nullopt;
+    const Finding& finding = *verdict.finding;
+    const bool undecided = finding.kind == Finding::Kind::undecided;
     return Violation{undecided ? "undecided" : "not linearizable",
-                     fmt::format("{}: {}", finding->object, finding->story),
-                     name_in(finding->object)};
+                     fmt::format("{}: {}", finding.object, finding.story), name_in(finding.object)};
 }
 
 } // namespace cloudlet::rados::sim

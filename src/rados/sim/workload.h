@@ -34,6 +34,14 @@ public:
     void burst(Cluster& cluster);
     /// One request of a burst.
     void ask_once(Cluster& cluster, NodeId node);
+    /// A request to one object of the first pool, as the number of an Event::work; these are above
+    /// those of other work.
+    enum class Errand : uint8_t { read, append };
+    static uint32_t errand(Errand what, uint32_t object) {
+        return 2 + 2 * object + static_cast<uint32_t>(what);
+    }
+    static constexpr PoolId first_pool = 1;
+    void run_errand(Cluster& cluster, NodeId node, uint32_t number);
     /// Asks for all of every object, once.
     void read_everything(Cluster& cluster);
 
@@ -43,7 +51,11 @@ public:
     bool all_answered() const;
     std::optional<Violation> must_be_answered(Cluster& cluster) const;
     /// The answers are those of objects that change one request at a time.
-    std::optional<Violation> must_be_linearizable() const;
+    std::optional<Violation> must_be_linearizable();
+    /// Of must_be_linearizable(): all objects that were judged, and those left undecided.
+    size_t judged() const { return judged_; }
+    size_t undecided() const { return undecided_; }
+    const History& history() const { return history_; }
 
 private:
     class Ear;
@@ -67,6 +79,7 @@ private:
     Engine* engine_ = nullptr;
     std::vector<Client> clients_;
     History history_;
+    size_t judged_ = 0, undecided_ = 0;
 };
 
 } // namespace cloudlet::rados::sim

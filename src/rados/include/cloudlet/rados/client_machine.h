@@ -3,9 +3,11 @@
 // when the PG begins a new interval or the OSD lost its memory; never because time has passed, for
 // the first one may still be carried out. A request keeps its identity, so that it happens once.
 //
-// While the map says pause or full, requests that it concerns are held back, and sent when it ends.
-// A client without a map, or whose object has no primary, waits for a map. Requests for one object
-// are sent in order and, as their OSD carries them out in order, are answered in order.
+// While the map says pause or full, requests that it concerns are held back, and sent when it ends;
+// but for those that would rather be refused (full_try) or are to be made all the same
+// (full_force). A client without a map, or whose object has no primary, waits for a map. Requests
+// for one object are sent in order and, as their OSD carries them out in order, are answered in
+// order.
 
 #include <compare>
 #include <cstddef>
@@ -37,6 +39,7 @@ struct ObjectRequest {
     PoolId pool = 0;
     std::string name = {}, locator_key = {}, name_space = {};
     ObjectOps ops = {};
+    uint8_t flags = 0; // message::ClientOp::Flag
 };
 
 struct ClientOptions {
@@ -47,8 +50,10 @@ struct ClientOptions {
     Duration maps_within = std::chrono::seconds(30); // while requests are pending
 };
 
-/// Time only ever moves the subscription to another monitor. What is beyond the limits waits in
-/// order of submission; what is held back counts as in flight, as in Ceph.
+/// While requests are pending, a monitor is asked for the next map, whenever one has come; else the
+/// map grows old until it is needed. Time only ever moves that question to another monitor. What is
+/// beyond the limits waits in order of submission; what is held back counts as in flight, as in
+/// Ceph.
 class ClientMachine final : public Machine {
 public:
     /// The world, the cache and the listener must outlive it. `incarnation` is above that of every
@@ -95,7 +100,7 @@ private:
         bool due = true;      // to be sent (again) when nothing holds it
         int32_t osd = no_osd; // whose answer counts
         ViewPtr view = {};    // of its PG when it was sent last
-        uint64_t sends = 0;
+        uint32_t sends = 0;   // so far; the answer to the newest counts
     };
     using Requests = std::map<uint64_t, Request>;
 
@@ -130,7 +135,8 @@ private:
     ClientOptions options_;
     MapFollower maps_;
 
-    size_t monitor_ = 0; // index of options_.monitors
+    size_t monitor_ = 0;         // index of options_.monitors
+    bool waits_for_map_ = false; // a monitor will tell us the next one
     MonotonicTime quiet_since_ = {};
     std::optional<MonotonicTime> wake_wanted_;
 

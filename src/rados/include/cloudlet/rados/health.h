@@ -12,6 +12,7 @@
 #include "cloudlet/base/clock.h"
 #include "cloudlet/rados/map_epoch.h"
 #include "cloudlet/rados/message.h"
+#include "cloudlet/rados/scrub_schedule.h"
 
 namespace cloudlet::rados {
 
@@ -39,6 +40,13 @@ struct HealthCheck {
     bool operator==(const HealthCheck&) const = default;
 };
 
+/// By which times scrubs are late: PGs by half of the longest interval, deep ones by three quarters
+/// of theirs (mon_warn_pg_not_scrubbed_ratio, mon_warn_pg_not_deep_scrubbed_ratio).
+struct ScrubTimes {
+    WallTime now = {};
+    ScrubIntervals intervals = {};
+};
+
 /// For how long each PG that serves nothing has been so.
 using InactiveTimes = std::map<PgId, Duration>;
 
@@ -47,7 +55,8 @@ using InactiveTimes = std::map<PgId, Duration>;
 /// `patience`.
 std::vector<HealthCheck> check_health(const MapEpoch& now, const std::map<PgId, PgReport>& reports,
                                       const OsdSpaces& spaces, const InactiveTimes& inactive,
-                                      Duration patience = std::chrono::seconds(60));
+                                      Duration patience = std::chrono::seconds(60),
+                                      const ScrubTimes& scrubs = {});
 
 /// "HEALTH_OK", "HEALTH_WARN" or "HEALTH_ERR": the worst of them.
 std::string_view health_status(const std::vector<HealthCheck>& checks);

@@ -119,11 +119,14 @@ struct Reports {
     std::vector<PgReport> reports = {};
     bool operator==(const Reports&) const = default;
 };
-/// Maps from now on, newer than `have`: answered at once when there are, and with every new one,
-/// until the session ends. `full`: a full map of the epoch `have` first (of the newest when 0).
+/// Maps newer than `have`: answered at once, by empty Maps when there are none yet; then, if `next`
+/// says so, by the next one as soon as it comes. An OSD that asks follows at this monitor for a
+/// while (MapServer::lasts): it hears of what concerns it. `full`: a full map of the epoch `have`
+/// first (of the newest when 0).
 struct GetMaps {
     Epoch have = 0;
     bool full = false;
+    bool next = false;
     bool operator==(const GetMaps&) const = default;
 };
 struct DoCommand {
@@ -143,7 +146,7 @@ struct AskOther {
     int32_t leader = -1; // a monitor's number; -1 when unknown
     bool operator==(const AskOther&) const = default;
 };
-struct CommandDone { // once the step is committed, or refused
+struct CommandDone { // once the step is committed, or refused; a primary's says MarkUnfoundLost
     uint64_t number = 0;
     int32_t result = 0; // 0 or a negative errno
     std::string text = {};
@@ -161,11 +164,16 @@ struct CreatePg {
 // ---- between a client and an OSD
 
 struct ClientOp {
+    /// What a change is to do where the cluster or the pool is full: with full_try it is refused,
+    /// with full_force it is made; else nothing answers, for the client waits for room.
+    enum Flag : uint8_t { full_try = 1, full_force = 2 };
     RequestId request = {};
     PgId pg = {};
     PgObject object = {};
     ObjectOps ops = {};
     Timestamp modified = {}; // what the object's mtime becomes
+    uint8_t flags = 0;
+    uint32_t attempt = 0; // how often it was sent before
     bool operator==(const ClientOp&) const = default;
 };
 struct ClientReply {
@@ -174,6 +182,7 @@ struct ClientReply {
     LogVersion version = {};
     uint64_t user_version = 0;
     std::vector<OpResult> results = {}; // of each op up to the failing one; none when it changes
+    uint32_t attempt = 0;               // the sending that is answered
     bool operator==(const ClientReply&) const = default;
 };
 /// An operator asks the primary of a PG.
@@ -181,6 +190,16 @@ struct ScrubCommand {
     PgId pg = {};
     bool deep = false, repair = false;
     bool operator==(const ScrubCommand&) const = default;
+};
+
+/// An operator gives up the objects of a PG that nobody has: they become what they were before, as
+/// far as somebody has that, or are removed. The primary answers with CommandDone: -EINVAL while
+/// somebody who may have them was not asked.
+struct MarkUnfoundLost {
+    PgId pg = {};
+    bool revert = false; // else all are removed
+    uint64_t number = 0; // the sender's
+    bool operator==(const MarkUnfoundLost&) const = default;
 };
 
 // ---- between OSDs
@@ -277,12 +296,14 @@ struct Scan {
     PgId pg = {};
     BackfillCursor from = {}, to = {};
     uint32_t limit = 0;
+    uint32_t number = 0; // of the question in this interval
     bool operator==(const Scan&) const = default;
 };
 struct Scanned {
     PgId pg = {};
     BackfillCursor from = {}, to = {}; // `to` is nearer than asked when the limit cut the list
     std::vector<std::pair<PgObject, LogVersion>> objects = {};
+    uint32_t number = 0; // of the question
     bool operator==(const Scanned&) const = default;
 };
 struct BackfillProgress {
@@ -290,11 +311,15 @@ struct BackfillProgress {
     BackfillCursor cursor = {};
     bool operator==(const BackfillProgress&) const = default;
 };
+/// A primary asks for a slot and gives it back; the other copy grants it, refuses it, or takes it
+/// away for a higher priority.
 struct Reserve {
-    enum class Step : uint8_t { ask, granted, too_full, release };
+    enum class Step : uint8_t { ask, granted, too_full, release, preempted };
     PgId pg = {};
     Step step = Step::ask;
     bool backfill = false; // else recovery, which may fill the disk further
+    uint32_t round = 0;    // the primary's in this interval: what is of another one is too late
+    uint8_t priority = 0;  // when it asks
     bool operator==(const Reserve&) const = default;
 };
 struct ScrubAsk {
@@ -317,6 +342,13 @@ struct ScrubAnswer {
     std::map<PgObject, ScrubbedObject> objects = {};
     bool operator==(const ScrubAnswer&) const = default;
 };
+/// A scrub that nobody asked for needs a slot on each OSD that takes part.
+struct ScrubReserve {
+    enum class Step : uint8_t { ask, granted, refused, release };
+    PgId pg = {};
+    Step step = Step::ask;
+    bool operator==(const ScrubReserve&) const = default;
+};
 
 } // namespace message
 
@@ -330,11 +362,13 @@ using MessageBody =
                  message::Activated, message::Learn, message::Drop, message::Replicate,
                  message::Replicated, message::Pull, message::Push, message::Pushed, message::Scan,
                  message::Scanned, message::BackfillProgress, message::Reserve, message::ScrubAsk,
-                 message::ScrubAnswer>;
+                 message::ScrubAnswer, message::MarkUnfoundLost, message::ScrubReserve>;
 
 struct Message {
     Epoch epoch = 0; // of the sender's map
     MessageBody body;
+    /// Between the copies of a PG, where its pool gives each a position; they travel only there.
+    int8_t from_shard = no_shard, to_shard = no_shard;
 };
 using MessagePtr = std::shared_ptr<const Message>;
 

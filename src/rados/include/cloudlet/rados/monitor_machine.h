@@ -48,6 +48,7 @@ struct MonitorOptions {
     Duration create_retry = std::chrono::seconds(5); // for a PG that its primary does not report
     Duration stale_after = std::chrono::seconds(30); // reports of an earlier interval
     Duration patience = std::chrono::seconds(60);    // mon_pg_stuck_threshold, for peering
+    ScrubIntervals scrub = {};                       // as the OSDs have them
 };
 
 class MonitorState;

@@ -11,6 +11,7 @@
 #include "cloudlet/rados/map_follower.h"
 #include "cloudlet/rados/message.h"
 #include "cloudlet/rados/object_store.h"
+#include "cloudlet/rados/scrub_schedule.h"
 
 namespace cloudlet::rados {
 
@@ -27,10 +28,20 @@ struct OsdOptions {
     size_t scrub_chunk = 16;          // objects
     size_t most_backfills = 1;        // osd_max_backfills: PGs that this OSD fills, or is filled in
     size_t least_heartbeat_peers = 4; // osd_heartbeat_min_peers
-    AddressVector address = {};       // where it is reached; each boot adds a nonce
+    ScrubIntervals scrub = {};        // when a PG is scrubbed without being asked to
+    size_t most_scrubs = 1;           // osd_max_scrubs: such PGs at once, ours and others'
+    Duration scrub_tick = std::chrono::seconds(5);   // how often it looks what is due
+    Duration scrub_retry = std::chrono::seconds(10); // half of it to one and a half, by dice
+    AddressVector address = {};                      // where it is reached; each boot adds a nonce
     Duration retry_too_full = std::chrono::seconds(30);
     size_t most_requests = 1024;                       // of clients, waiting or being carried out
     uint64_t most_request_bytes = uint64_t{500} << 20; // osd_client_message_size_cap
+};
+
+/// Scrubs that began because they were due.
+struct ScrubCounts {
+    uint64_t shallow = 0, deep = 0;
+    bool operator==(const ScrubCounts&) const = default;
 };
 
 class OsdCore;
@@ -61,6 +72,8 @@ public:
     std::vector<std::string> describe() const;
     /// The reports of the PGs that this OSD is primary of, as the monitors would get them now.
     std::vector<PgReport> reports() const;
+    /// Of the PGs that this OSD is primary of, since the process began.
+    ScrubCounts scheduled_scrubs() const;
 
 private:
     std::unique_ptr<OsdCore> core_;

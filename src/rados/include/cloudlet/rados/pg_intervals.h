@@ -32,9 +32,9 @@ struct PgView {
     Epoch epoch = 0;
     OsdSet up = {}, acting = {};
     uint8_t size = 0, min_size = 0;
+    bool erasure = false;
     uint32_t pg_num = 0, pg_num_pending = 0;
     uint32_t flags = 0; // MapFlag bits that matter: see interval_flags
-    bool erasure = false;
     std::vector<PgMember> members = {}; // of up and acting, ascending
 
     /// Members of acting that are there; a hole of an erasure-coded pool is not.

@@ -40,6 +40,7 @@ enum class PgWork : uint8_t {
     rest,              // nothing can be done now, or what comes next is about to be chosen
     recovery_wait,     // for reservations
     recovering,        // objects that copies lack, by the log
+    recovery_too_full, // whom we would send objects is too full
     unfound,           // nobody who is there has the right version of some objects
     backfill_wait,     // for reservations
     backfilling,       // a copy is filled, object by object
@@ -67,6 +68,7 @@ enum class PgEvent : uint8_t {
     serves,
     objects_missing,
     reserved,
+    preempted,
     all_recovered,
     only_unfound_left,
     object_found,
@@ -97,6 +99,7 @@ struct PgMove {
     enum class Table : uint8_t { stage, work };
     Table table = Table::stage;
     size_t row = 0;
+    uint8_t from = 0; // the state that was left, where the row says "any"
 };
 
 std::string_view name_of(PgStage stage); // "get_info"

@@ -3,12 +3,14 @@
 // of itself, and which objects it lacks. Plain data without I/O; a value belongs to one thread
 // while it changes.
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
 
+#include "cloudlet/base/clock.h"
 #include "cloudlet/rados/boxed.h"
 #include "cloudlet/rados/osd_map.h"
 
@@ -80,9 +82,16 @@ struct Rollback {
 };
 
 /// One change, or (error) the refusal of one: it changes nothing, but a resent request must get the
-/// same refusal.
+/// same refusal. Lost is what an operator gave up: the object is an earlier one again, or gone; the
+/// prior version is the one that nobody had.
 struct LogEntry {
-    enum class Kind : uint8_t { modify = 1, remove = 2, error = 3 };
+    enum class Kind : uint8_t {
+        modify = 1,
+        remove = 2,
+        error = 3,
+        lost_revert = 4,
+        lost_delete = 5,
+    };
     Kind kind = Kind::modify;
     PgObject object = {};
     LogVersion version = {};
@@ -93,7 +102,7 @@ struct LogEntry {
     Rollback rollback = {};
     bool operator==(const LogEntry&) const = default;
     bool changes_object() const { return kind != Kind::error; }
-    bool is_remove() const { return kind == Kind::remove; }
+    bool is_remove() const { return kind == Kind::remove || kind == Kind::lost_delete; }
 };
 
 /// What is known of a PG's past; copies tell each other, and the latest of each is true.
@@ -102,12 +111,17 @@ struct PgHistory {
     Epoch last_epoch_started = 0, last_interval_started = 0; // all acting had activated
     Epoch last_epoch_clean = 0, last_interval_clean = 0;     // all copies were whole
     Epoch last_epoch_split = 0;
-    uint64_t scrubs = 0;       // how often all copies were compared
-    uint32_t scrub_errors = 0; // that the last time left
+    uint64_t scrubs = 0;            // how often all copies were compared
+    uint32_t scrub_errors = 0;      // that the last time left
+    uint32_t deep_scrub_errors = 0; // that the last deep scrub left: a shallow one may not see them
+    /// When they were compared last, by the clocks of the primaries of those times, which may be
+    /// wrong: whoever knows more scrubs knows better.
+    WallTime last_scrub_stamp = {}, last_deep_scrub_stamp = {};
     Epoch same_up_since = 0, same_interval_since = 0, same_primary_since = 0;
     bool operator==(const PgHistory&) const = default;
     /// Takes over what `other` knows better. The same_..._since are the reader's own.
     void learn(const PgHistory& other);
+    uint32_t known_scrub_errors() const { return std::max(scrub_errors, deep_scrub_errors); }
 };
 
 /// What one copy says of itself.

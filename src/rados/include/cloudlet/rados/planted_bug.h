@@ -33,11 +33,22 @@ enum class PlantedBug : uint8_t {
     push_stale_object,        // recovery sends whatever it has, and calls it new
     ignore_checksums,         // a damaged object reads as an empty one
     scrub_trusts_primary,     // repair copies the primary's object over the others
+    ignore_noscrub,           // the flag does not hold scrubs that are due
+    forget_scrub_stamp,       // a copy does not learn when the PG was scrubbed
+    leak_scrub_slot,          // a copy keeps its slot when the scrub is over
     half_a_list,              // a failing guard does not take back what came before
     forget_recovery_wakeup,   // an op that waits for an object is not woken
     leak_reservation,         // a reservation is kept after its interval
+    ignore_preemption,        // a PG goes on though a higher priority took its slot
     full_refuses_removal,     // a full cluster refuses what would free it
     norebalance_stops_repair, // the flag stops the backfill of degraded PGs, too
+    ignore_noout,             // time marks OSDs out all the same
+    ignore_noin,              // an OSD that boots comes in all the same
+    ignore_noup,              // an OSD that boots comes up all the same
+    ignore_nodown,            // reports mark OSDs down all the same
+    ignore_nobackfill,        // copies are filled all the same
+    ignore_norecover,         // objects are recovered all the same
+    ignore_pause,             // requests are carried out all the same
     one_reporter_convinces,   // one host's word marks an OSD down
     keep_withdrawn_report,    // a report counts after it was taken back
     stale_leader_writes,      // a monitor appends without comparing the epoch
