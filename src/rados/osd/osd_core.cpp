@@ -76,7 +76,8 @@ void OsdCore::load_pg(PgId id) {
 PgInfo OsdCore::info_of_none(PgId id) const {
     PgInfo info{.pg = id, .disk = disk_};
     if (!set_aside_.contains(id)) return info;
-    info.damaged = true;
+    // In this life it would have known.
+    info.damaged_until = map()->map().osd_info[static_cast<size_t>(number_)].up_from - 1;
     info.last_backfill = {BackfillCursor::Place::begin, {}};
     return info;
 }

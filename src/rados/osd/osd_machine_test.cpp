@@ -289,7 +289,7 @@ TEST_F(OsdWithDamagedRecord, serves_its_other_pgs_and_says_what_is_wrong) {
     hear(osd(3), message::Query{pg});
     const auto answers = world.take<message::Notify>(osd(3));
     ASSERT_THAT(answers, SizeIs(1));
-    EXPECT_TRUE(answers[0].info.damaged) << "not that it has nothing";
+    EXPECT_GT(answers[0].info.damaged_until, 0u) << "not that it has nothing";
     EXPECT_FALSE(answers[0].info.complete());
 }
 
@@ -337,7 +337,7 @@ TEST_F(OsdWithDamagedRecord, is_filled_from_nothing_by_a_primary_that_serves) {
     store.sync();
     EXPECT_THAT(world.take<message::Activated>(osd(1)), ElementsAre(message::Activated{pg, false}));
     hear(osd(1), message::Query{pg});
-    EXPECT_FALSE(world.take<message::Notify>(osd(1)).back().info.damaged);
+    EXPECT_EQ(world.take<message::Notify>(osd(1)).back().info.damaged_until, 0u);
 }
 
 TEST_F(Osd, goes_on_with_a_removal_that_a_crash_cut_short) {

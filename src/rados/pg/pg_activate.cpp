@@ -121,10 +121,10 @@ void PlacementGroup::told_to_serve(int32_t from, const message::Activate& activa
     if (activate.from_nothing) {
         record.start_backfill(*activate.log);
         copy_.save_all(transaction);
-    } else if (record.info.damaged || !copy_.adopt(transaction, *activate.log)) {
+    } else if (record.info.damaged_until || !copy_.adopt(transaction, *activate.log)) {
         if (tells()) tell("cannot follow the log that it was sent");
         record.info = before;
-        record.info.damaged = true; // so that no later interval asks the same of it
+        record.info.damaged_until = interval(); // so that no later interval asks the same of it
         record.info.last_backfill = {BackfillCursor::Place::begin, {}};
         return save([this, from] { host_.send(from, message::Activated{pg_, true}); });
     }

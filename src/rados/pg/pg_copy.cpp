@@ -128,7 +128,7 @@ Result<void> PgCopy::count_objects() {
 }
 
 Result<void> PgCopy::create(Transaction& transaction) {
-    if (record.info.damaged) {
+    if (record.info.damaged_until) {
         ObjectId aside = record_id();
         aside.name = std::string(aside_prefix) + aside.name;
         transaction.add({}, record_id(), change::Clone{std::move(aside)});

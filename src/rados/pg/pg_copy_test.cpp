@@ -240,14 +240,14 @@ TEST(PgCopy, is_made_anew_beside_its_damaged_record_and_over_its_objects) {
     const ObjectId record{0, "pg " + pg.to_string()}, aside{0, "damaged " + record.name};
     disk.submit(Transaction().add({}, record, change::SetOmap{{{"z", "?"}}}));
     PgCopy anew(disk.store, pg, limits);
-    anew.record.info.damaged = true;
+    anew.record.info.damaged_until = 7;
     Transaction transaction;
     ASSERT_TRUE(anew.create(transaction));
     disk.submit(transaction);
     EXPECT_EQ(disk.store.omap_values({}, aside, {"z"}).value().size(), 1u);
     EXPECT_EQ(anew.objects, 1u);
     const PgCopy loaded = disk.loaded();
-    EXPECT_TRUE(loaded.record.info.damaged) << "as long as it was not filled";
+    EXPECT_EQ(loaded.record.info.damaged_until, 7u) << "as long as it was not filled";
     EXPECT_EQ(loaded.objects, 1u);
     EXPECT_EQ(PgCopy::find_all(disk.store).value(), std::vector<PgId>{pg});
 }

@@ -41,11 +41,12 @@ void PlacementGroup::update_prior() {
 }
 
 /// Those whose records could not be read, as far as they were heard.
-std::set<int32_t> PlacementGroup::damaged() const {
-    std::set<int32_t> osds;
+std::map<int32_t, Epoch> PlacementGroup::damaged() const {
+    std::map<int32_t, Epoch> osds;
     for (const auto& [shard, info] : *now_.infos)
-        if (info.damaged) osds.insert(shard.osd);
-    if (copy_.record.info.damaged) osds.insert(host_.number());
+        if (info.damaged_until) osds.emplace(shard.osd, info.damaged_until);
+    const Epoch ours = copy_.record.info.damaged_until;
+    if (ours) osds.emplace(host_.number(), ours);
     return osds;
 }
 

@@ -148,18 +148,20 @@ namespace {
 enum class Member { present, lost, awaited };
 
 Member state_of(const PastInterval& interval, int32_t osd, const OsdMap& map,
-                const std::set<int32_t>& damaged) {
+                const std::map<int32_t, Epoch>& damaged) {
     if (!map.exists(osd)) return Member::lost;
     auto at = static_cast<size_t>(osd);
     auto disk = interval.disks.find(osd);
     bool same = disk != interval.disks.end() && disk->second == map.osd_uuid[at];
-    if (map.is_up(osd) && same && !damaged.contains(osd)) return Member::present;
+    auto lost = damaged.find(osd);
+    bool knows = lost == damaged.end() || interval.first > lost->second;
+    if (map.is_up(osd) && same && knows) return Member::present;
     return map.osd_info[at].lost_at > interval.last ? Member::lost : Member::awaited;
 }
 
 /// One past interval's part in the prior set.
 void weigh(const PastInterval& interval, const OsdMap& map, size_t least,
-           const std::set<int32_t>& damaged, PriorSet& prior) {
+           const std::map<int32_t, Epoch>& damaged, PriorSet& prior) {
     std::set<int32_t> present, awaited;
     for (size_t i = 0; i < interval.acting.osds.size(); ++i) {
         int32_t osd = interval.acting.osds[i];
@@ -181,7 +183,7 @@ void weigh(const PastInterval& interval, const OsdMap& map, size_t least,
 } // namespace
 
 PriorSet PastIntervals::prior_set(const PgView& now, const OsdMap& map, Epoch last_epoch_started,
-                                  size_t least, const std::set<int32_t>& damaged) const {
+                                  size_t least, const std::map<int32_t, Epoch>& damaged) const {
     PriorSet prior;
     for (const OsdSet* set : {&now.up, &now.acting})
         for (size_t i = 0; i < set->osds.size(); ++i)

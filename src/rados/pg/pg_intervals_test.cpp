@@ -182,13 +182,15 @@ TEST(PgPriorSet, ThePositionsOfAnErasureCodedPoolAreAskedEach) {
 TEST(PgPriorSet, AMemberThatLostWhatItKnewIsWaitedForLikeOneThatIsDown) {
     OsdMap map = cluster();
     const PgView now = view(map, {0, 4, 5});
-    EXPECT_FALSE(past().prior_set(now, map, 10, 1, {0}).down) << "others know";
+    EXPECT_FALSE(past().prior_set(now, map, 10, 1, {{0, 10}}).down) << "others know";
     for (int32_t osd : {1, 2}) take_down(map, osd);
     EXPECT_FALSE(past().prior_set(now, map, 10).down);
-    const PriorSet prior = past().prior_set(now, map, 10, 1, {0});
+    const PriorSet prior = past().prior_set(now, map, 10, 1, {{0, 10}});
     EXPECT_TRUE(prior.down);
     EXPECT_EQ(prior.blocked_by.size(), 3u);
     EXPECT_TRUE(prior.ask.contains(PgShard{0})) << "it is a member now, too";
+    EXPECT_FALSE(past().prior_set(now, map, 10, 1, {{0, 9}}).down)
+        << "it would know what an interval wrote that began later";
 }
 
 TEST(PgPriorSet, AnIntervalOfWhichNobodyIsLeftKeepsThePgDown) {

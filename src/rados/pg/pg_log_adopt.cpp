@@ -105,7 +105,7 @@ void PgRecord::start_backfill(const PgLog& authority) {
     log.follow(authority);
     missing = {};
     info.last_backfill = {BackfillCursor::Place::begin, {}};
-    info.damaged = false;
+    info.damaged_until = 0;
     refresh_info();
 }
 

@@ -137,7 +137,7 @@ template <typename Io, Is<PgInfo> V>
 void transfer(Io& io, V& value) {
     all(io, value.pg, value.last_update, value.last_complete, value.log_tail,
         value.last_user_version, value.last_epoch_started, value.last_interval_started,
-        value.last_backfill, value.history, value.disk, value.damaged);
+        value.last_backfill, value.history, value.disk, value.damaged_until);
 }
 
 template <typename Io, Is<MissingSet::Item> V>

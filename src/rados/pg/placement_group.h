@@ -231,7 +231,7 @@ private:
     // pg_gather
     void start_peering();
     void update_prior();
-    std::set<int32_t> damaged() const;
+    std::map<int32_t, Epoch> damaged() const;
     void ask_infos();
     void heard_info(int32_t from, const message::Notify& notify);
     void choose();

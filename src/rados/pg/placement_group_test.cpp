@@ -399,12 +399,13 @@ TEST_F(Replica, says_that_it_cannot_follow_a_log_that_does_not_meet_its_own) {
     EXPECT_TRUE(answers[0].refused);
     EXPECT_EQ(pg.copy().record.info.last_update, before.last_update);
     EXPECT_EQ(pg.copy().record.info.history, before.history);
-    EXPECT_TRUE(pg.copy().record.info.damaged) << "so it is not asked again, nor relied on";
+    EXPECT_EQ(pg.copy().record.info.damaged_until, pg.interval())
+        << "so it is not asked again, nor relied on";
     foreign.from_nothing = true;
     pg.receive(0, foreign);
     host.sync();
     EXPECT_EQ(host.take<message::Activated>(0), (Activateds{{host.id, false}}));
-    EXPECT_FALSE(pg.copy().record.info.damaged);
+    EXPECT_EQ(pg.copy().record.info.damaged_until, 0u);
 }
 
 TEST_F(Replica, acknowledges_a_change_when_it_is_on_its_disk) {

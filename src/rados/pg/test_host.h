@@ -270,7 +270,7 @@ private:
         }
         if (auto* m = std::get_if<Activate>(&letter)) {
             if (peer.refuses && !m->from_nothing) {
-                peer.record.info.damaged = true;
+                peer.record.info.damaged_until = pg->interval();
                 peer.record.info.last_backfill = {BackfillCursor::Place::begin, {}};
                 return back(Activated{id, true});
             }

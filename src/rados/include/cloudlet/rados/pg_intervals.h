@@ -34,7 +34,7 @@ struct PgView {
     uint8_t size = 0, min_size = 0;
     bool erasure = false;
     uint32_t pg_num = 0, pg_num_pending = 0;
-    uint32_t flags = 0; // MapFlag bits that matter: see interval_flags
+    uint32_t flags = 0;                 // MapFlag bits that matter: see interval_flags
     std::vector<PgMember> members = {}; // of up and acting, ascending
 
     /// Members of acting that are there; a hole of an erasure-coded pool is not.
@@ -113,10 +113,10 @@ public:
     /// can have a write that a later one lacks). A member of the past counts when it is up and
     /// still has the disk it had; one that does not is waited for, unless the operator declared it
     /// lost after the interval, or removed it from the map. `least`: how many members can read what
-    /// an interval wrote; data chunks, or 1. `damaged`: members that have lost what they knew,
-    /// which is as if they were down.
+    /// an interval wrote; data chunks, or 1. `damaged`: members that have lost what they knew of
+    /// intervals that began up to an epoch, which is as if they were down.
     PriorSet prior_set(const PgView& now, const OsdMap& map, Epoch last_epoch_started,
-                       size_t least = 1, const std::set<int32_t>& damaged = {}) const;
+                       size_t least = 1, const std::map<int32_t, Epoch>& damaged = {}) const;
 
 private:
     std::vector<PastInterval> intervals_;

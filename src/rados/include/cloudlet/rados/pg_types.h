@@ -134,8 +134,9 @@ struct PgInfo {
     Epoch last_epoch_started = 0, last_interval_started = 0; // this copy had activated
     BackfillCursor last_backfill = {};
     PgHistory history = {};
-    Uuid disk = {};       // the OSD's uuid: an OSD made anew under the same number has another
-    bool damaged = false; // its record could not be read: nobody may build on what it does not know
+    Uuid disk = {}; // the OSD's uuid: an OSD made anew under the same number has another
+    /// Its record could not be read: it says nothing of intervals that began up to this epoch.
+    Epoch damaged_until = 0;
     bool operator==(const PgInfo&) const = default;
     bool empty() const { return last_update.none(); }
     bool complete() const { return last_backfill.complete(); }
