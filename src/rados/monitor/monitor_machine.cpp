@@ -142,7 +142,7 @@ void MonitorState::answer_all(const std::vector<AskedCommand>& commands, int32_t
 }
 
 void MonitorState::say(std::string_view what) {
-    if (world_.listening()) world_.tell(fmt::format("mon.{} {}", number_, what));
+    if (world_.listening()) world_.tell(std::string(what));
 }
 
 std::map<PgId, PgReport> MonitorState::reports() const {

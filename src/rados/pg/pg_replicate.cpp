@@ -85,11 +85,7 @@ bool PlacementGroup::submit_change(const PgRequest& request, const ObjectInfo& n
     PgWrite write{.version = entry.version,
                   .object = op.object,
                   .client = request.client,
-                  .reply = {.request = op.request,
-                            .result = run.result,
-                            .version = entry.version,
-                            .user_version = entry.user_version,
-                            .attempt = op.attempt},
+                  .reply = request.answer(run.result, entry.version, entry.user_version),
                   .ticket = request.ticket};
     replicate(entry, std::move(change), std::move(write), trim_to);
     return true;

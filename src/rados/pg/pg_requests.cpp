@@ -20,8 +20,7 @@ void PlacementGroup::client_op(PgRequest request) {
     const PgObject& object = request.op().object;
     // Whatever else is so: no copy could even note down that it was refused.
     if (to_object_id(object).name.size() > most_name_bytes)
-        return host_.reply(request.client,
-                           {.request = request.op().request, .result = -ENAMETOOLONG});
+        return host_.reply(request.client, request.answer(-ENAMETOOLONG));
     if (!now_.queues->contains(object) && try_request(request)) return;
     now_.queues.edit()[object].push_back(std::move(request));
 }
@@ -55,12 +54,9 @@ bool PlacementGroup::try_request(const PgRequest& request) {
             own_copy_damaged(op.object);
             return false;
         }
-        host_.reply(request.client, {.request = op.request,
-                                     .result = run.result,
-                                     .version = run.before.version,
-                                     .user_version = run.before.user_version,
-                                     .results = std::move(run.results),
-                                     .attempt = op.attempt});
+        auto reply = request.answer(run.result, run.before.version, run.before.user_version);
+        reply.results = std::move(run.results);
+        host_.reply(request.client, std::move(reply));
         return true;
     }
     if (in_scrubbed_chunk(op.object)) return false;
@@ -86,11 +82,7 @@ bool PlacementGroup::answer_again(const PgRequest& request) {
         return true;
     }
     if (must_wait_for_copies(op.object, true)) return false;
-    message::ClientReply reply{.request = op.request,
-                               .result = first.result,
-                               .version = first.version,
-                               .user_version = first.user_version,
-                               .attempt = op.attempt};
+    message::ClientReply reply = request.answer(first.result, first.version, first.user_version);
     if (planted(PlantedBug::answer_duplicate_anew)) {
         reply.version = copy_.record.info.last_update;
         reply.user_version = copy_.record.info.last_user_version;

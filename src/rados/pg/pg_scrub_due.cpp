@@ -64,7 +64,7 @@ void PlacementGroup::scrub_slots_answered() {
 }
 
 void PlacementGroup::give_up_scrub() {
-    if (tells()) tell("no scrub for now");
+    if (tells()) tell("somebody has no slot for its scrub");
     give_back_scrub_slots();
     const Duration pause = host_.options().scrub_retry;
     now_.scrub_slots = std::make_unique<PgScrubSlots>();

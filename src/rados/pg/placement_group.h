@@ -43,6 +43,15 @@ struct PgRequest {
     MessagePtr message = {};                 // a ClientOp
     std::shared_ptr<const void> ticket = {}; // goes when the request is done with
     const message::ClientOp& op() const { return std::get<message::ClientOp>(message->body); }
+    /// To this very sending: a client listens to no answer to an earlier one.
+    message::ClientReply answer(int32_t result, LogVersion version = {},
+                                uint64_t user_version = 0) const {
+        return {.request = op().request,
+                .result = result,
+                .version = version,
+                .user_version = user_version,
+                .attempt = op().attempt};
+    }
 };
 
 /// What a primary knows of another copy that serves or is filled.

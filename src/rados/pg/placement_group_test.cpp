@@ -225,6 +225,10 @@ TEST_F(Primary, refuses_what_no_copy_could_take) {
     host.write(1, std::string(2100, 'n'));
     EXPECT_EQ(host.told(), Told{fmt::format("1:{}", -ENAMETOOLONG)});
     EXPECT_TRUE(pg.copy().record.log.entries().empty());
+    host.ask(1, std::string(2100, 'n'), {op::Read{}}, 0, 5);
+    ASSERT_EQ(host.replies.size(), 1u);
+    EXPECT_EQ(host.replies[0].attempt, 5u) << "else its client would wait for ever";
+    host.told();
     host.ask(2, "o", {op::WriteFull{share("x")}, op::RemoveXattr{std::string(5000, 'x')}});
     Attributes large;
     for (int i = 0; i < 200; ++i)

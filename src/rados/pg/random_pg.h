@@ -59,7 +59,7 @@ public:
     }
     PgInfo info() {
         return {pg(),    version(), version(), version(), random_.next(), epoch(),
-                epoch(), cursor(),  history(), uuid(),    flag()};
+                epoch(), cursor(),  history(), uuid(),    epoch()};
     }
     MissingSet missing() {
         MissingSet made;

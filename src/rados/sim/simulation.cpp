@@ -98,11 +98,13 @@ private:
     Violation time_stands_still();
     uint64_t messages_allowed() const;
     std::optional<Violation> fail_over();
+    std::optional<Violation> scrub_all(const message::ScrubCommand& how);
     bool is_whole() { return all_up() && !first_unclean(cluster_); }
     /// Where scrubs are due all the time, nobody waits for their end.
     bool is_done() { return is_whole() && (plan_.scrubs || !is_scrubbing()); }
     bool is_quiet() { return is_whole() && !is_scrubbing(); }
     std::map<PgId, PgHistory> histories();
+    std::optional<PgId> first_unscrubbed(const std::map<PgId, PgHistory>& before);
     bool all_up();
     bool is_scrubbing();
 
@@ -307,15 +309,10 @@ bool Simulation::is_scrubbing() {
 std::optional<Violation> Simulation::due_scrubs() {
     if (!plan_.scrubs) return std::nullopt;
     const auto before = histories();
-    auto first_starved = [&]() -> std::optional<PgId> {
-        for (const auto& [pg, history] : histories())
-            if (history.scrubs <= before.at(pg).scrubs) return pg;
-        return std::nullopt;
-    };
     auto starved = run(
-        whole_within, [&] { return !first_starved(); },
+        whole_within, [&] { return !first_unscrubbed(before); },
         [&] {
-            const std::string pg = first_starved().value_or(PgId{}).to_string();
+            const std::string pg = first_unscrubbed(before).value_or(PgId{}).to_string();
             return Violation{"not scrubbed", fmt::format("{} is not scrubbed any more", pg), pg};
         });
     if (starved) return starved;
@@ -379,11 +376,36 @@ std::map<PgId, PgHistory> Simulation::histories() {
     return all;
 }
 
+/// Every PG is scrubbed. A new interval ends a scrub for good, and then it is asked for again.
+std::optional<Violation> Simulation::scrub_all(const message::ScrubCommand& how) {
+    const auto before = histories();
+    MonotonicTime asked = cluster_.engine().now();
+    operations_.scrub_all(how);
+    auto done = [&] {
+        if (cluster_.engine().now() - asked < seconds(5) || !is_quiet()) return false;
+        if (!first_unscrubbed(before)) return true;
+        asked = cluster_.engine().now();
+        operations_.scrub_all(how);
+        return false;
+    };
+    return run(whole_within, done, [&]() -> std::optional<Violation> {
+        if (auto unclean = must_be_clean(cluster_)) return unclean;
+        return Violation{"scrub without end", "a PG is still scrubbing", ""};
+    });
+}
+
+/// Of those that report, one that was not scrubbed since it said this.
+std::optional<PgId> Simulation::first_unscrubbed(const std::map<PgId, PgHistory>& before) {
+    for (const auto& [pg, history] : histories())
+        if (history.scrubs <= before.at(pg).scrubs) return pg;
+    return std::nullopt;
+}
+
 std::optional<Violation> Simulation::scrub() {
     if (faults_.must_wait()) {
-        operations_.scrub_all({.deep = true, .repair = true});
+        if (auto violation = scrub_all({.deep = true, .repair = true})) return violation;
         auto violation = run(
-            whole_within, [&] { return !is_scrubbing() && !faults_.must_wait(); },
+            whole_within, [&] { return !faults_.must_wait(); },
             [&] {
                 return Violation{"not repaired", "what rotted is still rotten", ""};
             });
@@ -392,18 +414,8 @@ std::optional<Violation> Simulation::scrub() {
     // Before repair could hide it.
     if (auto violation = must_have_equal_copies(cluster_)) return violation;
     faults_.rot_something();
-    for (bool repair : {true, false}) {
-        operations_.scrub_all({.deep = true, .repair = repair});
-        const MonotonicTime begun = cluster_.engine().now();
-        auto violation = run(
-            whole_within,
-            [&] { return cluster_.engine().now() - begun >= seconds(5) && is_quiet(); },
-            [&]() -> std::optional<Violation> {
-                if (auto unclean = must_be_clean(cluster_)) return unclean;
-                return Violation{"scrub without end", "a PG is still scrubbing", ""};
-            });
-        if (violation) return violation;
-    }
+    for (bool repair : {true, false})
+        if (auto violation = scrub_all({.deep = true, .repair = repair})) return violation;
     return must_be_consistent(cluster_);
 }
 
