@@ -141,6 +141,20 @@ TEST_F(Unfound, is_not_given_up_while_somebody_who_may_have_it_is_down) {
     EXPECT_EQ(give_up(true).result, 0);
 }
 
+TEST_F(Unfound, is_not_given_up_before_who_came_back_has_told_what_it_has) {
+    host.step([&](auto& s) {
+        s.new_state[2] = osd_up;
+        s.new_pg_upmap[host.id] = {0, 1};
+    });
+    host.serve();
+    const AddressVector back{.addresses = {{.kind = Address::Kind::msgr2, .nonce = 2}}};
+    host.step([&](auto& s) { s.new_up_client[2] = s.new_up_cluster[2] = back; });
+    ASSERT_EQ(pg.stage(), PgStage::active) << "it is no member, and nothing began anew";
+    EXPECT_EQ(give_up(true).result, -EINVAL);
+    pg.receive(2, message::Notify{.info = host.peers[2].record.info, .past = {}});
+    EXPECT_EQ(give_up(true).result, 0);
+}
+
 TEST_F(Whole, has_nothing_to_give_up) {
     EXPECT_EQ(pg.mark_unfound_lost({.pg = host.id}).result, 0) << "twice is once";
     EXPECT_TRUE(host.take<message::Replicate>(1).empty());

@@ -243,13 +243,15 @@ void PlacementGroup::serve_pull(int32_t from, const message::Pull& pull) {
 void PlacementGroup::take_push(int32_t from, const message::Push& push) {
     if (push.answer) return pull_answered(from, push);
     if (now_.stage != PgStage::replica || from != view_.acting.primary) return;
+    if (!now_.held->changes.empty() && push.version > copy_.record.log.head())
+        return take_ahead(from, push);
     Transaction transaction;
     const PgCopy::Before before = copy_.before(push.object);
     copy_.recovered(transaction, push.object, push.version, push.content.get());
     message::Pushed pushed{pg_, push.object, push.version};
     auto done = host_.submit(pg_, std::move(transaction),
                              [this, from, pushed] { host_.send(from, pushed); });
-    if (done) return follow_held(from, push.object, push.version);
+    if (done) return;
     copy_.take_back(push.object, before);
     pushed.result = -ENOSPC;
     host_.send(from, pushed);

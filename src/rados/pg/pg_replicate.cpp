@@ -1,5 +1,5 @@
-// Changes: the primary makes a transaction and a log entry, all copies carry them out in one order,
-// and the client hears of it when all that serve have it on disk.
+// Changes at the primary: it makes a transaction and a log entry, all copies carry them out in one
+// order (pg_follow.cpp), and the client hears of it when all that serve have it on disk.
 
 #include <algorithm>
 #include <cerrno>
@@ -122,82 +122,6 @@ void PlacementGroup::replicate(const LogEntry& entry, std::shared_ptr<const Tran
     if (planted(PlantedBug::ack_before_replicas)) write.waits_for.resize(1);
     if (planted(PlantedBug::ack_by_majority)) write.waits_for.resize(copies / 2 + 1);
     now_.writes.push_back(std::move(write));
-}
-
-void PlacementGroup::take_change(int32_t from, const message::Replicate& replicate) {
-    const bool expected = now_.stage == PgStage::replica && from == view_.acting.primary &&
-                          replicate.entry.version > copy_.record.log.head();
-    if (!expected) {
-        if (tells()) tell("a change that does not follow is left alone");
-        return;
-    }
-    // What follows a change that could not be made waits behind it.
-    if (!now_.held->changes.empty() || !follow(from, replicate, {}))
-        now_.held.edit().changes.push_back(replicate);
-}
-
-/// Makes a change that follows, or, when the object has it already, only logs it: what was sent by
-/// recovery has all changes up to a version (`has`, also of an object that is not there any more).
-/// False when the object is damaged or the disk is full: the primary is asked for the object, and
-/// nothing is logged before it is here, for a log that demands what nobody has is of no use.
-bool PlacementGroup::follow(int32_t from, const message::Replicate& replicate, LogVersion has) {
-    const LogEntry& entry = replicate.entry;
-    const ObjectPlace place = copy_.place(entry.object);
-    auto info = read_object_info(place);
-    const bool there = info || info.error().code != Code::not_found;
-    if (info) has = std::max(has, info->version);
-    const bool takes = replicate.change && copy_.record.takes_change_of(entry) &&
-                       (there || !entry.is_remove()) && entry.version > has;
-    if (takes) {
-        const bool made = make_change(from, replicate, there);
-        if (!made) host_.send(from, message::Replicated{pg_, entry.version, true});
-        return made;
-    }
-    Transaction transaction;
-    copy_.append(transaction, entry, replicate.trim_to);
-    submit(std::move(transaction), [this, from, version = entry.version] {
-        host_.send(from, message::Replicated{pg_, version});
-    });
-    return true;
-}
-
-/// The object of the first change that waits has come.
-void PlacementGroup::follow_held(int32_t from, const PgObject& object, LogVersion version) {
-    if (now_.held->changes.empty() || now_.held->changes.front().entry.object != object) return;
-    while (!now_.held->changes.empty()) {
-        const message::Replicate next = now_.held->changes.front();
-        const bool same = next.entry.object == object;
-        if (!follow(from, next, same ? version : LogVersion{})) return;
-        now_.held.edit().changes.pop_front();
-    }
-    now_.held.reset();
-}
-
-/// False, and nothing happened, when the object is damaged or the disk is full.
-bool PlacementGroup::make_change(int32_t from, const message::Replicate& replicate, bool there) {
-    const LogEntry& entry = replicate.entry;
-    const PgLog& log = copy_.record.log;
-    const LogVersion head = log.head(), tail = log.tail();
-    const PgInfo info = copy_.record.info;
-    Transaction transaction = *replicate.change;
-    copy_.append(transaction, entry, replicate.trim_to);
-    auto answer = [this, from, version = entry.version] {
-        host_.send(from, message::Replicated{pg_, version});
-    };
-    const bool early = planted(PlantedBug::ack_before_disk);
-    auto done = host_.submit(pg_, std::move(transaction), [answer, early] {
-        if (!early) answer();
-    });
-    if (!done) {
-        take_back(head, tail, info);
-        if (tells())
-            tell(fmt::format("cannot change {}: {}", entry.object.name, done.error().message));
-        return false;
-    }
-    copy_.objects += static_cast<uint64_t>(entry.kind == LogEntry::Kind::modify);
-    copy_.objects -= static_cast<uint64_t>(there);
-    if (early) answer();
-    return true;
 }
 
 void PlacementGroup::change_is_safe(int32_t osd, LogVersion version) {

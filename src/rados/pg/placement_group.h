@@ -11,7 +11,8 @@
 //   pg_gather.cpp     a primary asks: infos, log, missing
 //   pg_activate.cpp   all copies take over the log; who may serve, and from when
 //   pg_requests.cpp   requests: what must be waited for, order, answers
-//   pg_replicate.cpp  writes at the primary and at the copies
+//   pg_replicate.cpp  writes at the primary
+//   pg_follow.cpp     ... and at the other copies
 //   pg_recover.cpp    what to do next for copies that are not whole; objects by pull and push
 //   pg_slots.cpp      how many PGs do so at once
 //   pg_lost.cpp       objects that nobody has are given up
@@ -131,11 +132,19 @@ struct PgPeering {
     std::shared_ptr<const PgLog> shared_log = {}; // while it is sent to the others
 };
 
+/// An object that has come with changes that the log of this copy does not name yet.
+struct PgAhead {
+    message::Push push = {};
+    unsigned times = 0; // that it came: each is answered
+};
+
 /// What a copy cannot deal with yet.
 struct PgHeld {
-    std::deque<message::Replicate> changes = {};                  // behind one that it cannot make
+    std::deque<message::Replicate> changes = {}; // behind one that it cannot make
+    std::map<PgObject, PgAhead> ahead = {};
+    std::set<LogVersion> asked = {}; // changes of which the primary knows that they wait
     std::vector<std::pair<int32_t, message::Query>> queries = {}; // before all is on disk
-    bool empty() const { return changes.empty() && queries.empty(); }
+    bool empty() const { return changes.empty() && ahead.empty() && queries.empty(); }
 };
 
 /// One interval. A PG at rest has to be small: what belongs to some work is there while it lasts.
@@ -281,17 +290,33 @@ private:
     ObjectInfo next_info(const message::ClientOp& op) const;
     bool submit_change(const PgRequest& request, const ObjectInfo& next, Execution run);
     void take_back(LogVersion head, LogVersion tail, const PgInfo& before);
-    bool follow(int32_t from, const message::Replicate& replicate, LogVersion has);
-    void follow_held(int32_t from, const PgObject& object, LogVersion version);
-    bool make_change(int32_t from, const message::Replicate& replicate, bool there);
     void replicate(const LogEntry& entry, std::shared_ptr<const Transaction> change, PgWrite write,
                    LogVersion trim_to);
-    void take_change(int32_t from, const message::Replicate& replicate);
     void change_is_safe(int32_t osd, LogVersion version);
     void change_lacks_object(int32_t osd, LogVersion version);
     void recover_awaited();
     void answer_writes();
     void own_copy_damaged(const PgObject& object);
+
+    // pg_follow
+    struct Following {
+        bool there = false;
+        LogVersion has = {}; // also of an object that recovery took away
+    };
+    void take_change(int32_t from, const message::Replicate& replicate);
+    Following look_at(const message::Replicate& replicate) const;
+    bool takes(const message::Replicate& replicate, const Following& found) const;
+    bool follow(int32_t from, const message::Replicate& replicate);
+    bool make_change(int32_t from, const message::Replicate& replicate, bool there);
+    void take_ahead(int32_t from, const message::Push& push);
+    void follow_held(int32_t from);
+    size_t held_run() const;
+    bool make_run(int32_t from, size_t count);
+    std::vector<LogVersion> add_run(Transaction& transaction,
+                                    const std::vector<message::Replicate>& run);
+    std::vector<MessageBody> run_done(const std::vector<message::Replicate>& run) const;
+    void ask_for_run(int32_t from, const std::vector<message::Replicate>& run,
+                     const std::vector<LogVersion>& made);
 
     // pg_recover
     PgRepair& repair();

@@ -191,5 +191,25 @@ TEST(FlagJudge, sees_work_that_begins_or_goes_on_though_it_is_held) {
     }
 }
 
+TEST(FlagJudge, sees_scrubs_that_begin_while_every_map_that_may_be_known_holds_them) {
+    for (uint32_t flag : {uint32_t{map_noscrub}, uint32_t{map_nodeep_scrub}}) {
+        const bool deep = flag == map_nodeep_scrub;
+        auto judged = [&](Epoch known, Epoch epoch, const ScrubCounts& begun) {
+            Court court(0);
+            const Epoch first = court.now.epoch;
+            court.step([&](OsdMap& map) { map.flags |= flag; });
+            court.judge->scrubbed(1, first + known, first + epoch, {4, 4}, begun);
+            return court.wrong();
+        };
+        const ScrubCounts held = deep ? ScrubCounts{4, 5} : ScrubCounts{5, 4};
+        const ScrubCounts other = deep ? ScrubCounts{5, 4} : ScrubCounts{4, 5};
+        EXPECT_EQ(judged(0, 0, held), "") << "it is not set yet";
+        EXPECT_EQ(judged(0, 1, held), "") << "it may have begun before it heard";
+        EXPECT_EQ(judged(1, 1, other), "") << "the flag does not hold those";
+        EXPECT_EQ(judged(1, 1, {4, 4}), "");
+        EXPECT_THAT(judged(1, 1, held), HasSubstr(deep ? "nodeep-scrub" : "noscrub"));
+    }
+}
+
 } // namespace
 } // namespace cloudlet::rados::sim
