@@ -2,7 +2,9 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -14,6 +16,7 @@ namespace cloudlet::linux::nft {
 namespace {
 
 constexpr unsigned type_bits = 6; // nft(8) packs the types of a concatenation in six bits each
+constexpr int list_attempts = 20;
 constexpr size_t list_bytes_limit = 56 * 1024; // an attribute's length has 16 bits
 
 constexpr uint16_t message_type(int type) {
@@ -246,6 +249,25 @@ Element parse_element(std::span<const std::byte> payload) {
     return element;
 }
 
+void add_elements(const NetlinkMessage& message, std::vector<Element>& found) {
+    for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& list) {
+        if (list.type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
+        for_each_attribute(list.payload, [&](const NetlinkAttribute& item) {
+            found.push_back(parse_element(item.payload));
+        });
+    });
+}
+
+/// A worker of the kernel moves a set that has grown into a bigger hash table (lib/rhashtable.c),
+/// and a dump that meets this goes on in the new one at the place it had reached in the old
+/// (nft_rhash_walk), without the mark of an interrupted dump. It never reads fewer elements than
+/// there are, so wherever it passed one by, it has read another twice.
+bool repeats_a_key(const std::vector<Element>& elements) {
+    std::unordered_set<std::string_view> seen;
+    return !std::ranges::all_of(
+        elements, [&](const Element& element) { return seen.insert(element.key).second; });
+}
+
 } // namespace
 
 Result<std::vector<Chain>> list_chains(NetlinkSocket& socket, Family family) {
@@ -260,22 +282,20 @@ Result<std::vector<Chain>> list_chains(NetlinkSocket& socket, Family family) {
 
 Result<std::vector<Element>> list_elements(NetlinkSocket& socket, Family family,
                                            const std::string& table, const std::string& set) {
+    std::string subject = fmt::format("elements of nft set {} of {}", set, table);
     NetlinkWriter writer;
     writer.begin(message_type(NFT_MSG_GETSETELEM), NLM_F_DUMP, header_for(family));
     writer.put_string(NFTA_SET_ELEM_LIST_TABLE, table);
     writer.put_string(NFTA_SET_ELEM_LIST_SET, set);
     std::vector<Element> found;
-    TRY(socket.dump(
-        writer, fmt::format("elements of nft set {} of {}", set, table), [&] { found.clear(); },
-        [&](const NetlinkMessage& message) {
-            for_each_attribute(message.attributes<nfgenmsg>(), [&](const NetlinkAttribute& list) {
-                if (list.type != NFTA_SET_ELEM_LIST_ELEMENTS) return;
-                for_each_attribute(list.payload, [&](const NetlinkAttribute& item) {
-                    found.push_back(parse_element(item.payload));
-                });
-            });
-        }));
-    return found;
+    for (int attempt = 0; attempt < list_attempts; ++attempt) {
+        TRY(socket.dump(
+            writer, subject, [&] { found.clear(); },
+            [&](const NetlinkMessage& message) { add_elements(message, found); }));
+        if (!repeats_a_key(found)) return found;
+    }
+    return fail(Code::unavailable,
+                fmt::format("{}: the kernel kept moving them while they were read", subject));
 }
 
 Result<std::vector<std::string>> list_rule_bytes(NetlinkSocket& socket, const Chain& chain) {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <set>
 
 #include <linux/netlink.h>
 
@@ -76,6 +77,29 @@ TEST(Nftables, GivenElementsWhenDumpedThenTheyAreTheOnesWritten) {
     std::ranges::sort(written, by_key);
     EXPECT_EQ(read, written);
     EXPECT_EQ(list_elements(socket, Family::ip, "t", "absent").error().code, Code::not_found);
+}
+
+// The kernel's table of a set grows in a worker of its own, and a list that is read meanwhile
+// begins anew in the bigger table.
+TEST(Nftables, GivenASetThatIsStillGrowingInTheKernelThenEveryListIsWhole) {
+    InNewNetns here;
+    auto socket = netfilter();
+    Batch batch = with_table();
+    batch.add_set({"m", {DataType::ipv4}, {DataType::mark}, false});
+    ASSERT_TRUE(batch.commit(socket));
+    uint32_t held = 0;
+    for (uint32_t more : {700u, 100u, 700u, 200u, 1400u, 300u, 2800u, 400u, 5600u, 700u}) {
+        Batch growth(Family::ip, "t");
+        for (uint32_t i = 0; i < more; ++i, ++held)
+            growth.add_element("m", {field(Ipv4{0x0A000000 + held}), field_u32(held), {}});
+        ASSERT_TRUE(growth.commit(socket));
+        auto read = list_elements(socket, Family::ip, "t", "m");
+        ASSERT_TRUE(read) << read.error().to_string();
+        std::set<std::string> keys;
+        for (const Element& element : *read) keys.insert(element.key);
+        EXPECT_EQ(read->size(), held);
+        EXPECT_EQ(keys.size(), held);
+    }
 }
 
 TEST(Nftables, GivenABatchWithOneWrongChangeThenNothingOfItHappensAndTheErrorNamesTheChange) {

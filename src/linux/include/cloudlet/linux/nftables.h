@@ -190,7 +190,7 @@ struct Chain {
 Result<std::vector<Table>> list_tables(NetlinkSocket& socket);
 /// Chains of every table of the family (unspecified: of all families).
 Result<std::vector<Chain>> list_chains(NetlinkSocket& socket, Family family = Family::unspecified);
-/// Error: not_found.
+/// Every element once. Errors: not_found; unavailable when the set never holds still.
 Result<std::vector<Element>> list_elements(NetlinkSocket& socket, Family family,
                                            const std::string& table, const std::string& set);
 /// The undecoded expressions of a chain's rules, one string for each rule.
