@@ -77,15 +77,15 @@ PgId MapEpoch::pg_of(PoolId id, const ObjectName& object) const {
 Result<MapEpochPtr> MapCache::first(const std::shared_ptr<const OsdMap>& map) {
     {
         std::lock_guard lock(mutex_);
-        auto found = firsts_.find(map.get());
+        auto found = by_map_.find(map.get());
         // A MapEpoch owns its map, so while it lives the address means this map.
-        if (found != firsts_.end())
+        if (found != by_map_.end())
             if (auto result = found->second.lock()) return result;
     }
     auto made = TRY(MapEpoch::first(map));
     std::lock_guard lock(mutex_);
-    std::erase_if(firsts_, [](const auto& kept) { return kept.second.expired(); });
-    firsts_.insert_or_assign(map.get(), made);
+    by_map_.insert_or_assign(map.get(), made);
+    forget_expired();
     return made;
 }
 
@@ -101,9 +101,18 @@ Result<MapEpochPtr> MapCache::next(const MapEpochPtr& before, const MapStep& ste
     }
     auto made = TRY(MapEpoch::next(before, *step));
     std::lock_guard lock(mutex_);
-    std::erase_if(kept_, [](const auto& kept) { return kept.second.result.expired(); });
     kept_.insert_or_assign(key, Kept{before, step, made});
+    by_map_.insert_or_assign(made->shared_map().get(), made);
+    forget_expired();
     return made;
+}
+
+/// Now and then, so that it costs each step little and never more room than is in use twice.
+void MapCache::forget_expired() {
+    if (kept_.size() + by_map_.size() < sweep_at_) return;
+    std::erase_if(kept_, [](const auto& kept) { return kept.second.result.expired(); });
+    std::erase_if(by_map_, [](const auto& kept) { return kept.second.expired(); });
+    sweep_at_ = 2 * (kept_.size() + by_map_.size()) + least_sweep;
 }
 
 } // namespace cloudlet::rados

@@ -89,6 +89,26 @@ TEST(MapCache, MakesAStepOnceAndForgetsWhatNobodyHolds) {
     EXPECT_TRUE(cache.next(epoch, step));
 }
 
+TEST(MapCache, LetsWhoStartsWithAFullMapMeetTheOthers) {
+    Random random(3);
+    MapCache cache;
+    MapEpochPtr epoch = first_epoch(random);
+    const MapEpochPtr next =
+        *cache.next(epoch, std::make_shared<const OsdMapIncremental>(next_step(epoch->map())));
+    EXPECT_EQ(*cache.first(next->shared_map()), next);
+}
+
+TEST(MapCache, ForgetsWhatNobodyHoldsHoweverManyStepsThereAre) {
+    Random random(3);
+    MapCache cache;
+    MapEpochPtr epoch = *cache.first(first_epoch(random)->shared_map());
+    for (int i = 0; i < 1000; ++i) {
+        auto step = std::make_shared<const OsdMapIncremental>(next_step(epoch->map()));
+        epoch = *cache.next(epoch, step);
+        ASSERT_LT(cache.size(), 50u);
+    }
+}
+
 TEST(MapCache, SaysWhyAStepDoesNotFit) {
     Random random(4);
     MapCache cache;

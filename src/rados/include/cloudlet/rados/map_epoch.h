@@ -52,10 +52,17 @@ private:
 /// Steps that were made already, so that the parts of one process do the work once. Thread-safe.
 class MapCache {
 public:
-    /// As MapEpoch::first(); the same result for the same map.
+    /// As MapEpoch::first(); the same result for the same map, also for one that next()
+    /// has made: who starts with a full map meets the others on their way.
     Result<MapEpochPtr> first(const std::shared_ptr<const OsdMap>& map);
     /// As MapEpoch::next(); the same result for the same step after the same map.
     Result<MapEpochPtr> next(const MapEpochPtr& before, const MapStep& step);
+
+    /// Entries, those of what nobody holds any more included until they are swept.
+    size_t size() const {
+        std::lock_guard lock(mutex_);
+        return kept_.size() + by_map_.size();
+    }
 
 private:
     using Key = std::pair<const MapEpoch*, const OsdMapIncremental*>;
@@ -64,9 +71,13 @@ private:
         std::weak_ptr<const OsdMapIncremental> step;
         std::weak_ptr<const MapEpoch> result;
     };
-    std::mutex mutex_;
+    static constexpr size_t least_sweep = 16;
+    void forget_expired();
+
+    mutable std::mutex mutex_;
+    size_t sweep_at_ = least_sweep;
     std::map<Key, Kept> kept_;
-    std::map<const OsdMap*, std::weak_ptr<const MapEpoch>> firsts_;
+    std::map<const OsdMap*, std::weak_ptr<const MapEpoch>> by_map_;
 };
 
 } // namespace cloudlet::rados
