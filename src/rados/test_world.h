@@ -18,17 +18,17 @@ public:
     struct Sent {
         Entity to = {};
         MessagePtr message = {};
-        bool loosely = false;
+        std::optional<Wire> loosely = {}; // by which network
     };
 
     MonotonicTime now() const override { return now_; }
     WallTime wall() const override { return wall_; }
     Random& random() override { return random_; }
     void send(const Entity& to, MessagePtr message) override {
-        sent.push_back({to, std::move(message), false});
+        sent.push_back({to, std::move(message)});
     }
-    void send_loosely(const Entity& to, MessagePtr message) override {
-        sent.push_back({to, std::move(message), true});
+    void send_loosely(const Entity& to, MessagePtr message, Wire wire) override {
+        sent.push_back({to, std::move(message), wire});
     }
     void wake_at(MonotonicTime when) override {
         if (!wake || when < *wake) wake = when;

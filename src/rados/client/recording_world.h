@@ -19,7 +19,7 @@ public:
     void send(const Entity& to, MessagePtr message) override {
         sent.emplace_back(to, std::move(message));
     }
-    void send_loosely(const Entity& to, MessagePtr message) override {
+    void send_loosely(const Entity& to, MessagePtr message, Wire /*wire*/) override {
         send(to, std::move(message));
     }
     void wake_at(MonotonicTime when) override {

@@ -160,12 +160,12 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::Boot> V>
 void transfer(Io& io, V& value) {
-    all(io, value.disk, value.address);
+    all(io, value.disk, value.address, value.cluster_address);
 }
 
 template <typename Io, Is<message::Failure> V>
 void transfer(Io& io, V& value) {
-    all(io, value.target, value.silent, value.withdrawn);
+    all(io, value.target, value.silent, value.withdrawn, value.gone);
 }
 
 template <typename Io, Is<message::Beacon> V>
@@ -249,6 +249,7 @@ void transfer(Io& io, V& value) {
 template <typename Io, Is<message::Ping> V>
 void transfer(Io& io, V& value) {
     all(io, value.stamp, value.answer);
+    checked_enum(io, value.wire, Wire::cluster_network, "a ping's network");
 }
 
 template <typename Io, Is<message::Query> V>

@@ -124,9 +124,11 @@ private:
     std::shared_ptr<const PgLog> log() { return std::make_shared<const PgLog>(pg_.log()); }
 
     void fill(message::Boot& m) {
-        m = {pg_.uuid(), {pg_.list([&] { return address(); })}};
+        m = {pg_.uuid(),
+             {pg_.list([&] { return address(); })},
+             {pg_.list([&] { return address(); })}};
     }
-    void fill(message::Failure& m) { m = {pg_.osd(), span(), pg_.flag()}; }
+    void fill(message::Failure& m) { m = {pg_.osd(), span(), pg_.flag(), pg_.flag()}; }
     void fill(message::Beacon& m) { m = {random_.next(), random_.next()}; }
     void fill(message::Alive& m) { m = {pg_.epoch()}; }
     void fill(message::WantTemp& m) {
@@ -162,7 +164,9 @@ private:
     }
     void fill(message::MarkUnfoundLost& m) { m = {pg_.pg(), pg_.flag(), random_.next()}; }
     void fill(message::ScrubCommand& m) { m = {pg_.pg(), pg_.flag(), pg_.flag()}; }
-    void fill(message::Ping& m) { m = {MonotonicTime(span()), pg_.flag()}; }
+    void fill(message::Ping& m) {
+        m = {MonotonicTime(span()), pg_.flag(), static_cast<Wire>(random_.below(wires))};
+    }
     void fill(message::Query& m) { m = {pg_.pg(), pg_.flag()}; }
     void fill(message::Notify& m) {
         m = {pg_.info(), pg_.past(), {}};

@@ -73,9 +73,11 @@ void MonitorState::hear(int32_t osd, Epoch epoch, const message::Failure& failur
     if (failure.withdrawn)
         office_->liveness.withdraw(failure.target, osd);
     else
-        office_->liveness.report(failure.target, osd, world_.now() - failure.silent);
+        office_->liveness.report(failure.target, osd, world_.now() - failure.silent, failure.gone);
     say(fmt::format("hears of osd.{} that osd.{} {}", osd, failure.target,
-                    failure.withdrawn ? "answers again" : "is silent"));
+                    failure.withdrawn ? "answers again"
+                    : failure.gone    ? "is gone"
+                                      : "is silent"));
 }
 
 void MonitorState::hear(int32_t osd, Epoch /*epoch*/, const message::Beacon& beacon) {

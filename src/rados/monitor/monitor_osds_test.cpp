@@ -95,6 +95,22 @@ TEST(MonitorBoot, brings_in_what_time_put_out_with_its_weight_unless_noin) {
     }
 }
 
+TEST(MonitorBoot, notes_where_an_osd_is_reached_in_each_network) {
+    auto cluster = hosts_with_down(4, {2, 3});
+    message::Boot one = boot_of(1), other = boot_of(1);
+    other.cluster_address = test_address(77);
+    cluster.say(2, one);
+    cluster.say(3, other);
+    const OsdMap& map = cluster.map();
+    EXPECT_EQ(map.client_addresses[2], one.address);
+    EXPECT_EQ(map.cluster_addresses[2], one.address) << "there is one network";
+    EXPECT_EQ(map.heartbeat_back_addresses[2], map.heartbeat_front_addresses[2]);
+    EXPECT_EQ(map.client_addresses[3], other.address);
+    EXPECT_EQ(map.heartbeat_front_addresses[3], other.address);
+    EXPECT_EQ(map.cluster_addresses[3], other.cluster_address);
+    EXPECT_EQ(map.heartbeat_back_addresses[3], other.cluster_address);
+}
+
 TEST(MonitorBoot, leaves_out_what_an_operator_took_out) {
     auto cluster = hosts_with_down(4, {3});
     cluster.command(command::Out{3});
@@ -112,6 +128,13 @@ TEST(MonitorFailure, marks_down_what_two_hosts_miss_for_the_grace) {
     cluster.pass(seconds(1));
     EXPECT_FALSE(cluster.map().is_up(0)) << "they had missed it for 15 s when they said so";
     EXPECT_THAT(cluster.last_step().new_state, ElementsAre(Pair(0, uint32_t{osd_up})));
+    EXPECT_EQ(cluster.steps().size(), 1u);
+}
+
+TEST(MonitorFailure, marks_down_at_once_whose_process_is_gone) {
+    MonitorCluster cluster(test_map(4, 2, 8, 3));
+    cluster.say(2, message::Failure{.target = 0, .gone = true});
+    EXPECT_FALSE(cluster.map().is_up(0));
     EXPECT_EQ(cluster.steps().size(), 1u);
 }
 

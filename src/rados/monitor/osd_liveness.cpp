@@ -23,6 +23,14 @@ int32_t domain_of(const CrushMap& crush, int32_t item, std::string_view type_nam
     return item;
 }
 
+/// Its process has ended: nobody need wait until it can be reading no more.
+OsdExtraInfo dead_since(const OsdMap& map, int32_t osd, Epoch epoch) {
+    OsdExtraInfo extra = extra_of(map, osd);
+    extra.envelope.version = std::max<uint8_t>(extra.envelope.version, 4); // which can say so
+    extra.dead_epoch = epoch;
+    return extra;
+}
+
 struct Counts {
     size_t exist = 0, up = 0, in = 0;
 };
@@ -49,8 +57,8 @@ double laggy_seconds(const OsdExtraInfo& extra) {
 
 } // namespace
 
-void OsdLiveness::report(int32_t target, int32_t reporter, MonotonicTime since) {
-    if (target != reporter) reports_[target][reporter] = since;
+void OsdLiveness::report(int32_t target, int32_t reporter, MonotonicTime since, bool gone) {
+    if (target != reporter) reports_[target][reporter] = {since, gone};
 }
 
 void OsdLiveness::withdraw(int32_t target, int32_t reporter) {
@@ -76,11 +84,13 @@ std::optional<OsdMapIncremental> OsdLiveness::judge(const OsdMap& map, Monotonic
     for (int32_t osd = 0; osd < map.max_osd(); ++osd) {
         const bool held = (map.flags & map_nodown) && !planted(PlantedBug::ignore_nodown);
         if (!map.is_up(osd) || held || has_osd_flag(map, osd, osd_nodown)) continue;
+        const bool gone = is_gone(osd);
         bool silent = now - beacons_.at(osd) >= options_.beacon_timeout;
-        if (!silent && !is_convicted(map, osd, now)) continue;
+        if (!gone && !silent && !is_convicted(map, osd, now)) continue;
         if (ratio(counts.up - 1, counts.exist) < options_.min_up_ratio) break;
         --counts.up;
         mark_down(step, osd);
+        if (gone) step.new_extra[osd] = dead_since(map, osd, map.epoch + 1);
     }
     for (auto [osd, since] : down_since_) {
         if (now - since < options_.down_out_interval || !may_go_out(map, osd)) continue;
@@ -112,6 +122,12 @@ void OsdLiveness::forget_the_gone(const OsdMap& map, MonotonicTime now) {
     }
 }
 
+bool OsdLiveness::is_gone(int32_t target) const {
+    auto found = reports_.find(target);
+    return found != reports_.end() &&
+           std::ranges::any_of(found->second, [](const auto& it) { return it.second.gone; });
+}
+
 bool OsdLiveness::is_convicted(const OsdMap& map, int32_t target, MonotonicTime now) const {
     auto found = reports_.find(target);
     size_t needed = planted(PlantedBug::one_reporter_convinces) ? 1 : options_.min_reporters;
@@ -122,8 +138,8 @@ bool OsdLiveness::is_convicted(const OsdMap& map, int32_t target, MonotonicTime 
             all_domains.insert(domain_of(*map.crush, osd, options_.reporter_level));
     bool one_machine = all_domains.size() <= 1;
     MonotonicTime last_since = MonotonicTime::min();
-    for (auto [reporter, since] : found->second) {
-        last_since = std::max(last_since, since);
+    for (const auto& [reporter, report] : found->second) {
+        last_since = std::max(last_since, report.since);
         domains.insert(one_machine ? reporter
                                    : domain_of(*map.crush, reporter, options_.reporter_level));
     }
@@ -135,7 +151,8 @@ bool OsdLiveness::is_convicted(const OsdMap& map, int32_t target, MonotonicTime 
 Duration OsdLiveness::grace_of(const OsdMap& map, int32_t target, Duration silent) const {
     const auto& reporters = reports_.at(target);
     double peers = 0;
-    for (const auto& [reporter, since] : reporters) peers += laggy_seconds(extra_of(map, reporter));
+    for (const auto& [reporter, report] : reporters)
+        peers += laggy_seconds(extra_of(map, reporter));
     double extra = laggy_seconds(extra_of(map, target)) +
                    peers / static_cast<double>(std::max<size_t>(1, reporters.size()));
     double halflives = std::chrono::duration<double>(silent) / options_.laggy_halflife;

@@ -67,9 +67,33 @@ TEST(OsdLiveness, marks_down_what_two_hosts_miss_for_longer_than_the_grace) {
     watch.pass(seconds(1));
     watch.judge();
     EXPECT_THAT(watch.down(), ElementsAre(0));
+    EXPECT_EQ(watch.map.osd_extra[0].dead_epoch, 0u) << "it may live, and read";
     EXPECT_EQ(watch.liveness.reports(), 2u);
     watch.judge();
     EXPECT_EQ(watch.liveness.reports(), 0u) << "a report about an OSD that is down is over";
+}
+
+TEST(OsdLiveness, takes_one_hosts_word_that_a_process_is_gone) {
+    Watch watch(4, 2);
+    watch.liveness.report(0, 2, watch.now, true);
+    watch.judge();
+    EXPECT_THAT(watch.down(), ElementsAre(0));
+    EXPECT_EQ(watch.map.osd_extra[0].dead_epoch, watch.map.epoch) << "for who waits for its reads";
+    watch.judge();
+    watch.boot(0);
+    watch.judge();
+    EXPECT_THAT(watch.down(), IsEmpty()) << "that was its life before";
+}
+
+TEST(OsdLiveness, keeps_up_who_is_gone_under_nodown_or_when_too_few_would_be_left) {
+    Watch watch(1, 4);
+    watch.map.flags |= map_nodown;
+    for (int32_t osd : {0, 1, 2}) watch.liveness.report(osd, 3, watch.now, true);
+    watch.judge();
+    EXPECT_THAT(watch.down(), IsEmpty());
+    watch.map.flags = 0;
+    watch.judge();
+    EXPECT_THAT(watch.down(), ElementsAre(0, 1)) << "one of four would be below the ratio of 0.3";
 }
 
 TEST(OsdLiveness, is_not_convinced_by_one_host_that_misses_all_others) {

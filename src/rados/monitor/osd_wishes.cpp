@@ -24,8 +24,9 @@ void mark_up(MapDraft& draft, int32_t osd, const message::Boot& boot) {
     auto slot = static_cast<size_t>(osd);
     const OsdMap& map = draft.map();
     OsdMapIncremental& step = draft.change();
-    step.new_up_client[osd] = step.new_up_cluster[osd] = boot.address;
-    step.new_heartbeat_back[osd] = step.new_heartbeat_front[osd] = boot.address;
+    step.new_up_client[osd] = step.new_heartbeat_front[osd] = boot.address;
+    step.new_up_cluster[osd] = step.new_heartbeat_back[osd] =
+        boot.cluster_address.addresses.empty() ? boot.address : boot.cluster_address;
     if (map.osd_uuid[slot] != boot.disk) step.new_uuid[osd] = boot.disk;
     if (!comes_in(draft, osd)) return;
     uint32_t old = map.osd_extra[slot].old_weight;

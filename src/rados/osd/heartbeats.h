@@ -1,14 +1,19 @@
 #pragma once
 // An OSD's heartbeats: whom it pings, who has been silent for too long, and for how long answers
-// let primaries read (pg_activate.cpp tells why). Pure; one thread.
+// let primaries read (pg_activate.cpp tells why). Where there is a cluster network, both are
+// pinged, and who is silent on one of them is silent: it could not do its work. Pure; one thread.
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "cloudlet/base/clock.h"
 #include "cloudlet/base/random.h"
+#include "cloudlet/rados/entity.h"
 #include "cloudlet/rados/osd_map.h"
 
 namespace cloudlet::rados {
@@ -21,10 +26,16 @@ class Heartbeats {
 public:
     Heartbeats(HeartbeatTimes times, MonotonicTime now) : times_(times), started_(now) {}
 
-    /// From now on these are pinged. A new one has been heard now.
-    void set_peers(const std::set<int32_t>& peers, MonotonicTime now);
-    /// Whom to ping now; nobody before it is time.
-    std::vector<int32_t> due(MonotonicTime now, Random& random);
+    /// What the map says of a peer.
+    struct Peer {
+        Epoch up_from = 0; // another one is another life
+        bool two_networks = false;
+        bool operator==(const Peer&) const = default;
+    };
+    /// From now on these are pinged. A new one, or one that lives anew, has been heard now.
+    void set_peers(const std::map<int32_t, Peer>& peers, MonotonicTime now);
+    /// Whom to ping now, and where; nobody before it is time.
+    std::vector<std::pair<int32_t, Wire>> due(MonotonicTime now, Random& random);
     /// Those who have been silent for the grace and were not named before.
     struct Silent {
         int32_t osd;
@@ -34,8 +45,12 @@ public:
     /// When due() or silent() will have something.
     MonotonicTime deadline() const;
 
-    /// The peer answered the ping that was sent at `stamp`. True when it had been named as silent.
-    bool answered(int32_t osd, MonotonicTime stamp, MonotonicTime now);
+    /// The peer answered the ping that was sent at `stamp`. True when it had been named, and is now
+    /// heard wherever it is pinged.
+    bool answered(int32_t osd, Wire wire, MonotonicTime stamp, MonotonicTime now);
+    /// Nobody listened where the peer was reached for at `asked`. True when that is news of the
+    /// life that the map shows; from now on it is named.
+    bool gone(int32_t osd, MonotonicTime asked);
     /// It did so in its map's epoch, while our map is of `ours`. When it knows a newer map than we
     /// do, it may serve others by now: that answer counts when we have come that far, too.
     void trust(int32_t osd, MonotonicTime stamp, Epoch theirs, Epoch ours);
@@ -52,14 +67,18 @@ public:
     const std::set<int32_t>& named() const { return named_; }
 
 private:
-    struct Peer {
-        MonotonicTime heard = {};
+    struct Watched {
+        Peer peer;
+        MonotonicTime met;                         // since when it is known in this life
+        std::array<MonotonicTime, wires> heard;    // the same time twice where there is one network
+        std::optional<MonotonicTime> refused = {}; // reached for in vain
+        MonotonicTime last_heard() const { return std::min(heard[0], heard[1]); }
     };
     HeartbeatTimes times_;
     MonotonicTime started_;
     MonotonicTime ping_at_ = {};
-    std::map<int32_t, Peer> peers_;
-    std::set<int32_t> named_; // silent, and reported
+    std::map<int32_t, Watched> peers_;
+    std::set<int32_t> named_; // silent or gone, and reported
     std::map<int32_t, MonotonicTime> trusted_;
     struct Ahead {
         MonotonicTime stamp = {};

@@ -12,7 +12,18 @@ constexpr HeartbeatTimes times{seconds(6), seconds(20), seconds(16)};
 constexpr MonotonicTime start{std::chrono::hours(1)};
 
 struct Pinging : testing::Test {
-    Pinging() { beats.set_peers({1, 2}, start); }
+    Pinging() { set_peers({1, 2}, start); }
+
+    void set_peers(std::initializer_list<int32_t> osds, MonotonicTime now) {
+        std::map<int32_t, Heartbeats::Peer> peers;
+        for (int32_t osd : osds) peers[osd] = {.up_from = 3};
+        beats.set_peers(peers, now);
+    }
+    std::vector<int32_t> due(MonotonicTime now) {
+        std::vector<int32_t> osds;
+        for (const auto& [osd, wire] : beats.due(now, random)) osds.push_back(osd);
+        return osds;
+    }
 
     std::vector<int32_t> silent_at(MonotonicTime now) {
         std::vector<int32_t> osds;
@@ -21,7 +32,7 @@ struct Pinging : testing::Test {
     }
     bool answer(int32_t osd, MonotonicTime stamp, MonotonicTime now) {
         beats.trust(osd, stamp, 1, 1);
-        return beats.answered(osd, stamp, now);
+        return beats.answered(osd, Wire::public_network, stamp, now);
     }
 
     Heartbeats beats{times, start};
@@ -29,13 +40,13 @@ struct Pinging : testing::Test {
 };
 
 TEST_F(Pinging, goes_to_all_peers_every_six_seconds_with_a_little_jitter) {
-    EXPECT_EQ(beats.due(start, random), (std::vector<int32_t>{1, 2})) << "a new peer at once";
+    EXPECT_EQ(due(start), (std::vector<int32_t>{1, 2})) << "a new peer at once";
     MonotonicTime last = start;
     std::set<Duration> gaps;
     for (int i = 0; i < 50; ++i) {
         MonotonicTime next = last + seconds(6);
-        EXPECT_TRUE(beats.due(next - milliseconds(1), random).empty());
-        while (beats.due(next, random).empty()) next += milliseconds(1);
+        EXPECT_TRUE(due(next - milliseconds(1)).empty());
+        while (due(next).empty()) next += milliseconds(1);
         EXPECT_LE(next - last, milliseconds(6501));
         gaps.insert(next - last);
         last = next;
@@ -74,25 +85,66 @@ TEST_F(Pinging, learns_nothing_of_now_from_an_answer_that_took_longer_than_the_g
 
 TEST_F(Pinging, wakes_for_the_next_ping_or_the_end_of_a_grace) {
     EXPECT_LE(beats.deadline(), start);
-    beats.due(start, random);
+    due(start);
     EXPECT_GE(beats.deadline(), start + seconds(6));
-    beats.due(start + seconds(18), random);
+    due(start + seconds(18));
     EXPECT_EQ(beats.deadline(), start + seconds(20));
     silent_at(start + seconds(20));
     EXPECT_GE(beats.deadline(), start + seconds(24)) << "whoever is named is not looked at again";
-    beats.set_peers({}, start + seconds(20));
+    set_peers({}, start + seconds(20));
     EXPECT_EQ(beats.deadline(), MonotonicTime::max());
-    EXPECT_TRUE(beats.due(start + seconds(60), random).empty());
+    EXPECT_TRUE(due(start + seconds(60)).empty());
 }
 
 TEST_F(Pinging, gives_a_new_peer_the_whole_grace_and_forgets_one_that_goes) {
     silent_at(start + seconds(20));
-    beats.set_peers({2, 3}, start + seconds(20));
+    set_peers({2, 3}, start + seconds(20));
     EXPECT_EQ(beats.named(), std::set<int32_t>{2});
     EXPECT_TRUE(silent_at(start + seconds(40) - milliseconds(1)).empty());
     EXPECT_EQ(silent_at(start + seconds(40)), std::vector<int32_t>{3});
     EXPECT_FALSE(answer(1, start + seconds(40), start + seconds(41))) << "nobody's business now";
-    EXPECT_EQ(beats.due(start + seconds(40), random), (std::vector<int32_t>{2, 3}));
+    EXPECT_EQ(due(start + seconds(40)), (std::vector<int32_t>{2, 3}));
+}
+
+TEST_F(Pinging, hears_a_peer_with_two_networks_only_when_it_hears_it_on_both) {
+    beats.set_peers({{1, {.up_from = 3, .two_networks = true}}}, start);
+    EXPECT_EQ(beats.due(start, random),
+              (std::vector<std::pair<int32_t, Wire>>{{1, Wire::public_network},
+                                                     {1, Wire::cluster_network}}));
+    for (seconds now(6); now <= seconds(18); now += seconds(6))
+        beats.answered(1, Wire::public_network, start + now, start + now);
+    due(start + seconds(19));
+    EXPECT_EQ(beats.deadline(), start + seconds(20)) << "the cluster network's grace ends";
+    EXPECT_TRUE(silent_at(start + seconds(20) - milliseconds(1)).empty());
+    EXPECT_EQ(silent_at(start + seconds(20)), std::vector<int32_t>{1});
+    const MonotonicTime now = start + seconds(21);
+    EXPECT_FALSE(beats.answered(1, Wire::public_network, now, now));
+    EXPECT_TRUE(beats.answered(1, Wire::cluster_network, now, now));
+}
+
+TEST_F(Pinging, names_whose_process_is_gone_once) {
+    EXPECT_FALSE(beats.gone(7, start)) << "nobody's business";
+    EXPECT_TRUE(beats.gone(1, start + seconds(1)));
+    EXPECT_FALSE(beats.gone(1, start + seconds(2)));
+    EXPECT_EQ(beats.named(), std::set<int32_t>{1});
+    EXPECT_TRUE(silent_at(start + seconds(20)) == std::vector<int32_t>{2});
+}
+
+TEST_F(Pinging, believes_an_answer_to_what_was_asked_after_the_end_only) {
+    beats.gone(1, start + seconds(5));
+    EXPECT_FALSE(answer(1, start + seconds(5), start + seconds(6))) << "it was long on its way";
+    EXPECT_TRUE(answer(1, start + seconds(6), start + seconds(7))) << "a host was wrong";
+    EXPECT_TRUE(beats.gone(1, start + seconds(8))) << "news again";
+}
+
+TEST_F(Pinging, begins_anew_with_a_new_life) {
+    silent_at(start + seconds(20));
+    beats.gone(1, start + seconds(20));
+    beats.set_peers({{1, {.up_from = 9}}}, start + seconds(21));
+    EXPECT_TRUE(beats.named().empty());
+    EXPECT_FALSE(beats.gone(1, start + seconds(20))) << "that was the life before";
+    EXPECT_TRUE(silent_at(start + seconds(41) - milliseconds(1)).empty());
+    EXPECT_TRUE(beats.gone(1, start + seconds(41)));
 }
 
 TEST_F(Pinging, counts_a_lease_from_when_the_ping_was_sent) {

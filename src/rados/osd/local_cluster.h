@@ -91,7 +91,7 @@ private:
         void send(const Entity& to, MessagePtr message) override {
             cluster.queue_.push_back({name, to, std::move(message)});
         }
-        void send_loosely(const Entity& to, MessagePtr message) override {
+        void send_loosely(const Entity& to, MessagePtr message, Wire /*wire*/) override {
             send(to, std::move(message));
         }
         void wake_at(MonotonicTime when) override { wake = std::min(wake, when); }

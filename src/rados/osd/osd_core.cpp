@@ -103,6 +103,18 @@ void OsdCore::reset(const Entity& peer) {
     finish_event();
 }
 
+void OsdCore::gone(const Entity& peer, MonotonicTime asked) {
+    if (stopped_) return;
+    if (peer.is_osd() && booted_ && heartbeats_.gone(peer.number, asked)) {
+        if (world_.listening())
+            world_.tell(fmt::format("hears that nobody is {} any more", peer.to_string()));
+        accuse(peer.number, Duration(0), true);
+        wish();
+    }
+    if (peer.is_monitor()) leave_monitor(peer.number);
+    finish_event();
+}
+
 void OsdCore::wake() {
     if (stopped_) return;
     pings();

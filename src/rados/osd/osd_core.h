@@ -35,6 +35,7 @@ public:
     void start();
     void receive(const Entity& from, const MessagePtr& message);
     void reset(const Entity& peer);
+    void gone(const Entity& peer, MonotonicTime asked);
     void wake();
     void committed(uint64_t token);
 
@@ -43,6 +44,7 @@ public:
     const std::map<PgId, std::unique_ptr<PlacementGroup>>& pgs() const { return pgs_; }
     const std::map<PgId, std::string>& set_aside() const { return set_aside_; }
     bool booted() const { return booted_; }
+    bool is_up_in(const OsdMap& map) const;
     ScrubCounts scheduled_scrubs() const { return scrub_counts_; }
 
     // PgHost
@@ -90,12 +92,18 @@ private:
         Slots::Asker asker;
         bool granted = false; // else lost
     };
+    /// Who is to be marked down.
+    struct Accused {
+        MonotonicTime since = {}; // when it was heard last
+        Epoch up_from = 0;        // its life
+        bool gone = false;
+    };
     /// What the monitors are asked for until the map shows it.
     struct Wishes {
         bool boot = false;
         Epoch up_thru = 0;
         std::map<PgId, std::vector<int32_t>> temps = {};
-        std::map<int32_t, MonotonicTime> failures = {}; // since when silent
+        std::map<int32_t, Accused> failures = {};
         bool any() const { return boot || up_thru || !temps.empty() || !failures.empty(); }
     };
 
@@ -150,6 +158,7 @@ private:
     void send_beacon();
     void monitor_timers();
     int32_t next_monitor(int32_t after) const;
+    void leave_monitor(int32_t monitor);
     message::Boot boot_message() const;
 
     // osd_pings
@@ -157,7 +166,8 @@ private:
     void pings();
     void update_peers();
     void withdraw(int32_t osd);
-    std::set<int32_t> heartbeat_peers() const;
+    void accuse(int32_t osd, Duration silent, bool gone);
+    std::map<int32_t, Heartbeats::Peer> heartbeat_peers() const;
 
     // osd_scrubs
     bool may_scrub() const;

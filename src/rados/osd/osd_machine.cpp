@@ -17,12 +17,14 @@ void OsdMachine::receive(const Entity& from, const MessagePtr& message) {
     core_->receive(from, message);
 }
 void OsdMachine::reset(const Entity& peer) { core_->reset(peer); }
+void OsdMachine::gone(const Entity& peer, MonotonicTime asked) { core_->gone(peer, asked); }
 void OsdMachine::wake() { core_->wake(); }
 void OsdMachine::committed(uint64_t token) { core_->committed(token); }
 void OsdMachine::failed(const Error& error) { core_->stop(error); }
 bool OsdMachine::stopped() const { return core_->stopped(); }
 Epoch OsdMachine::epoch() const { return core_->epoch(); }
 bool OsdMachine::is_up() const { return core_->booted(); }
+bool OsdMachine::is_up_in(const OsdMap& map) const { return core_->is_up_in(map); }
 
 std::vector<std::string> OsdMachine::describe() const {
     std::vector<std::string> lines;
@@ -38,6 +40,13 @@ std::vector<PgReport> OsdMachine::reports() const {
     for (const auto& [id, pg] : core_->pgs())
         if (core_->booted() && pg->is_primary()) reports.push_back(pg->report());
     return reports;
+}
+
+std::optional<PgReport> OsdMachine::report(PgId id) const {
+    const auto pg = core_->pgs().find(id);
+    if (!core_->booted() || pg == core_->pgs().end() || !pg->second->is_primary())
+        return std::nullopt;
+    return pg->second->report();
 }
 
 ScrubCounts OsdMachine::scheduled_scrubs() const { return core_->scheduled_scrubs(); }

@@ -100,47 +100,6 @@ TEST_F(Osd, stops_when_a_sync_fails) {
     EXPECT_THAT(world.sent, IsEmpty()) << "nothing that it says can be relied upon";
 }
 
-TEST_F(Osd, pings_its_peers_and_answers_theirs) {
-    start_and_boot();
-    run(seconds(1));
-    const auto pings = world.take<message::Ping>(osd(1));
-    ASSERT_THAT(pings, SizeIs(1));
-    EXPECT_FALSE(pings[0].answer);
-    const MonotonicTime stamp{seconds(5)};
-    hear(osd(2), message::Ping{stamp, false});
-    const auto sent = world.take<message::Ping>(osd(2));
-    EXPECT_EQ(sent.back(), (message::Ping{stamp, true})) << "the asker's own time comes back";
-}
-
-TEST_F(Osd, reports_who_is_silent_and_takes_it_back_when_it_answers) {
-    start_and_boot({.least_heartbeat_peers = 1});
-    run(seconds(20) - milliseconds(1));
-    EXPECT_THAT(world.take<message::Failure>(mon(0)), IsEmpty());
-    run(milliseconds(1));
-    auto failures = world.take<message::Failure>(mon(0));
-    ASSERT_FALSE(failures.empty());
-    EXPECT_EQ(failures[0], (message::Failure{.target = 1, .silent = seconds(20)}));
-    run(seconds(2));
-    failures = world.take<message::Failure>(mon(0));
-    ASSERT_FALSE(failures.empty()) << "again until the map shows it";
-    EXPECT_EQ(failures[0].silent, Duration(seconds(22)));
-    hear(osd(1), message::Ping{world.now() - seconds(1), true});
-    failures = world.take<message::Failure>(mon(0));
-    ASSERT_THAT(failures, SizeIs(1));
-    EXPECT_TRUE(failures[0].withdrawn);
-    run(seconds(10));
-    for (const auto& failure : world.take<message::Failure>(mon(0))) EXPECT_NE(failure.target, 1);
-}
-
-TEST_F(Osd, reports_nobody_again_who_is_down) {
-    start_and_boot();
-    run(seconds(20));
-    EXPECT_FALSE(world.take<message::Failure>(mon(0)).empty());
-    mark_down(1);
-    run(seconds(10));
-    for (const auto& failure : world.take<message::Failure>(mon(0))) EXPECT_NE(failure.target, 1);
-}
-
 TEST_F(Osd, repeats_a_wish_first_there_and_then_at_another_monitor) {
     start({.monitors = {0, 1, 2}});
     auto wished = [this] {

@@ -134,9 +134,13 @@ void OsdCore::settle() {
 }
 
 /// Up is who the map calls up at our present address: an earlier life of ours had another one.
+bool OsdCore::is_up_in(const OsdMap& map) const {
+    return map.is_up(number_) && nonce_of(map, number_) == nonce_;
+}
+
 void OsdCore::check_booted() {
     const OsdMap& map = maps_.now()->map();
-    const bool up = map.is_up(number_) && nonce_of(map, number_) == nonce_;
+    const bool up = is_up_in(map);
     if (up == booted_) {
         if (!up && map.exists(number_) && !wishes_.boot) {
             wishes_.boot = true;
@@ -152,7 +156,9 @@ void OsdCore::check_booted() {
         report_all_at_ = world_.now() + options_.report_every;
         return;
     }
-    heartbeats_.set_peers({}, world_.now()); // nobody is judged by the time before we are up again
+    // Nobody is judged by the time before we are up again.
+    heartbeats_.set_peers({}, world_.now());
+    wishes_.failures.clear();
     if (world_.listening()) world_.tell(fmt::format("learns in e{} that it is down", epoch()));
     if (markdowns_.add(world_.now()))
         return stop(fail(Code::unavailable, "marked down too often; look at the network, then "

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cloudlet/rados/planted_bug.h"
 #include "osd/osd_core.h"
 
 namespace cloudlet::rados {
@@ -28,7 +29,9 @@ message::Boot OsdCore::boot_message() const {
                                  std::string(8, '\0');
         boot.address.addresses.push_back(std::move(address));
     }
-    for (Address& address : boot.address.addresses) address.nonce = nonce_;
+    boot.cluster_address = options_.cluster_address;
+    for (AddressVector* addresses : {&boot.address, &boot.cluster_address})
+        for (Address& address : addresses->addresses) address.nonce = nonce_;
     return boot;
 }
 
@@ -51,8 +54,9 @@ void OsdCore::wish() {
     if (booted_ && wishes_.up_thru) to_leader(message::Alive{wishes_.up_thru});
     if (booted_ && !wishes_.temps.empty()) to_leader(message::WantTemp{wishes_.temps});
     const MonotonicTime now = world_.now();
-    for (const auto& [osd, since] : wishes_.failures)
-        to_leader(message::Failure{.target = osd, .silent = now - since});
+    for (const auto& [osd, accused] : wishes_.failures)
+        to_leader(
+            message::Failure{.target = osd, .silent = now - accused.since, .gone = accused.gone});
     wish_again_at_ = wishes_.any() ? now + wish_again : MonotonicTime::max();
     if (!wishes_.failures.empty() && !waits_for_next_map_) subscribe();
 }
@@ -67,7 +71,13 @@ void OsdCore::forget_granted() {
         if (now == map.pg_temp.end()) return wanted.second.empty();
         return now->second == wanted.second;
     });
-    std::erase_if(wishes_.failures, [&](const auto& f) { return !map.is_up(f.first); });
+    // One that came up anew is another one, and is watched from now on.
+    std::erase_if(wishes_.failures, [&](const auto& failure) {
+        const auto& [osd, accused] = failure;
+        if (!map.is_up(osd)) return true;
+        return map.osd_info[static_cast<size_t>(osd)].up_from != accused.up_from &&
+               !planted(PlantedBug::blame_next_life);
+    });
     if (!wishes_.any()) wish_again_at_ = MonotonicTime::max();
 }
 
@@ -76,6 +86,15 @@ int32_t OsdCore::next_monitor(int32_t after) const {
     if (at == options_.monitors.end() || ++at == options_.monitors.end())
         return options_.monitors.front();
     return *at;
+}
+
+/// Its process is gone: whoever is asked next is asked soon, but not at once, for all may be gone.
+void OsdCore::leave_monitor(int32_t monitor) {
+    if (monitor == leader_) ask_other(-1);
+    if (monitor != map_monitor_) return;
+    map_monitor_ = next_monitor(map_monitor_);
+    monitor_owes_maps_ = false; // the next one owes nothing yet
+    subscribe_at_ = std::min(subscribe_at_, world_.now() + options_.report_every);
 }
 
 /// The monitor that we took for the leader is not, or does not know us any more.

@@ -3,8 +3,8 @@
 //
 // A primary that is cut off does not know that others serve by now. So it reads only while every
 // copy that serves with it has answered lately (read_lease), and a new primary serves only when
-// that time has passed for each former one that has not told it that it knows better. What a
-// copy's last answer still allows travels with its Notify.
+// that time has passed for each former one that has not told it that it knows better, or whose
+// process is known to be gone. What a copy's last answer still allows travels with its Notify.
 
 #include <algorithm>
 
@@ -67,7 +67,9 @@ MonotonicTime PlacementGroup::readers_until() const {
         const int32_t reader = past.acting.primary;
         const bool matters =
             past.maybe_went_rw && past.last >= copy_.record.info.history.last_epoch_started;
-        if (!matters || reader == host_.number() || now_.infos->contains(PgShard{reader})) continue;
+        if (!matters || is_dead(past) || reader == host_.number() ||
+            now_.infos->contains(PgShard{reader}))
+            continue;
         MonotonicTime ends = now + lease;
         for (int32_t osd : past.acting.osds) {
             if (osd == host_.number()) ends = std::min(ends, now + host_.lets_read(reader));
@@ -79,6 +81,15 @@ MonotonicTime PlacementGroup::readers_until() const {
         until = std::max(until, ends);
     }
     return until;
+}
+
+/// The monitors know that the life which was primary then has ended: not only a later one.
+bool PlacementGroup::is_dead(const PastInterval& past) const {
+    const auto& extras = host_.map()->map().osd_extra;
+    const auto slot = static_cast<size_t>(past.acting.primary);
+    if (slot >= extras.size()) return false;
+    const Epoch dead = extras[slot].dead_epoch;
+    return dead > past.last || (dead > 0 && planted(PlantedBug::trust_an_old_death));
 }
 
 void PlacementGroup::check_readers() {

@@ -301,6 +301,21 @@ TEST(Peering, waits_only_as_long_as_a_member_says_that_it_lets_the_former_primar
     EXPECT_EQ(stage(host), PgStage::active);
 }
 
+TEST(Peering, waits_for_no_former_primary_whose_life_of_then_has_ended) {
+    // The interval of then ends with epoch 6.
+    for (Epoch dead : {Epoch{6}, Epoch{7}}) {
+        TestHost host;
+        host.step([&](auto& s) {
+            s.new_state[3] = osd_up;
+            s.new_extra[3].dead_epoch = dead;
+        });
+        host.create({past({3, 1})});
+        host.serve();
+        EXPECT_EQ(stage(host), dead > 6 ? PgStage::active : PgStage::wait_readers)
+            << "an end before it was that of an earlier life";
+    }
+}
+
 TEST(Peering, does_not_wait_for_a_former_primary_that_answers) {
     TestHost host;
     host.create({past({3, 1})});

@@ -269,6 +269,7 @@ private:
     void refused_to_serve(int32_t osd);
     void all_activated();
     MonotonicTime readers_until() const;
+    bool is_dead(const PastInterval& past) const;
     void check_readers();
     void told_to_serve(int32_t from, const message::Activate& activate);
     void learn(const message::Learn& learn);

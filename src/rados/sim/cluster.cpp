@@ -35,7 +35,7 @@ public:
     MonitorEar(Cluster& cluster, std::unique_ptr<MonitorMachine> machine)
         : cluster_(cluster), machine_(std::move(machine)) {}
     void receive(const Entity& from, const MessagePtr& message) override {
-        note(from, message->body);
+        note(from, *message);
         machine_->receive(from, message);
     }
     void reset(const Entity& peer) override { machine_->reset(peer); }
@@ -47,6 +47,14 @@ public:
             const bool goes_down = map->map().is_up(osd) && (bits == 0 || (bits & osd_up));
             if (!goes_down || excused_.erase(osd)) continue;
             cluster_.flags_.convicted(osd, map->map(), step);
+            if (auto gone = gone_.extract(osd); gone && gone.mapped() == life_of(osd)) {
+                reports_.erase(osd);
+                const OsdMachine* machine = cluster_.osds_[static_cast<size_t>(osd)].machine;
+                if (machine && machine->is_up_in(map->map()))
+                    cluster_.injustice_ = fmt::format(
+                        "osd.{} is marked down in epoch {} as gone, and it lives", osd, step.epoch);
+                continue;
+            }
             std::set<int32_t> places;
             const bool by_host = cluster_.plan_.hosts() > 1;
             for (int32_t reporter : reports_[osd])
@@ -63,12 +71,23 @@ public:
     }
 
 private:
-    void note(const Entity& from, const MessageBody& body) {
+    /// As far as this monitor knows: it may be behind.
+    Epoch life_of(int32_t osd) const {
+        const MapEpochPtr& map = machine_->newest();
+        return map && map->map().has_osd(osd)
+                   ? map->map().osd_info[static_cast<size_t>(osd)].up_from
+                   : 0;
+    }
+    void note(const Entity& from, const Message& message) {
+        const MessageBody& body = message.body;
         if (auto* failure = std::get_if<message::Failure>(&body)) {
+            const int32_t target = failure->target;
             if (failure->withdrawn)
-                reports_[failure->target].erase(from.number);
+                reports_[target].erase(from.number);
             else
-                reports_[failure->target].insert(from.number);
+                reports_[target].insert(from.number);
+            if (failure->gone && std::max(life_of(target), life_of(from.number)) <= message.epoch)
+                gone_[target] = life_of(target);
         }
         if (std::get_if<message::Boot>(&body)) excused_.insert(from.number);
         if (auto* order = std::get_if<message::DoCommand>(&body))
@@ -80,6 +99,7 @@ private:
     std::unique_ptr<MonitorMachine> machine_;
     std::map<int32_t, std::set<int32_t>> reports_; // of an OSD, by whom
     std::set<int32_t> excused_;                    // to be marked down for another reason
+    std::map<int32_t, Epoch> gone_;                // by the word of its host, this life of an OSD
 };
 
 /// A monitor's way to the cloud's store.
@@ -98,7 +118,8 @@ private:
 };
 
 Cluster::Cluster(uint64_t seed, const ClusterPlan& plan, Director& director, Story& story)
-    : plan_(plan), director_(&director), engine_(seed, entities(plan), *this, story),
+    : plan_(plan), director_(&director),
+      engine_(seed, entities(plan), plan.cluster_network, *this, story),
       random_(engine_.random().next()),
       store_(engine_.queue(), plan.monitors, plan.base->epoch, Random(random_.next())),
       flags_(*plan.base, plan.all_osds()), monitors_(plan.monitors), osds_(plan.all_osds()),
@@ -162,8 +183,13 @@ void Cluster::start_osd(size_t osd) {
         options.scrub_tick = std::chrono::seconds(1);
         options.scrub_retry = std::chrono::seconds(2);
     }
-    options.address.addresses = {
-        {.kind = Address::Kind::msgr2, .socket_address = std::string(16, static_cast<char>(osd))}};
+    auto address = [&](char network) -> AddressVector {
+        std::string socket(16, static_cast<char>(osd));
+        socket.front() = network;
+        return {{{.kind = Address::Kind::msgr2, .socket_address = socket}}};
+    };
+    options.address = address('p');
+    if (plan_.cluster_network) options.cluster_address = address('c');
     auto machine =
         std::make_unique<OsdMachine>(static_cast<int32_t>(osd), disk_of(osd), engine_.world(node),
                                      *osds_[osd].disk, maps_, options);
@@ -193,8 +219,10 @@ void Cluster::start_client(size_t client) {
     it.start();
 }
 
-void Cluster::crash(NodeId node) {
-    stop(node);
+void Cluster::crash(NodeId node) { crash(node, some_end()); }
+
+void Cluster::crash(NodeId node, End end) {
+    stop(node, end);
     engine_.queue().push(engine_.now() + random_span(random_, std::chrono::milliseconds(50),
                                                      random_.chance(0.5)
                                                          ? std::chrono::seconds(3)
@@ -202,14 +230,17 @@ void Cluster::crash(NodeId node) {
                          {.kind = Event::Kind::start, .node = node});
 }
 
-void Cluster::stop(NodeId node) {
+void Cluster::stop(NodeId node) { stop(node, some_end()); }
+
+void Cluster::stop(NodeId node, End end) {
     if (!engine_.alive(node)) return;
     if (engine_.story().listening())
         engine_.story().announce(engine_.now(),
-                                 fmt::format("{} ends", engine_.entity(node).to_string()));
+                                 fmt::format("{} ends{}", engine_.entity(node).to_string(),
+                                             end == End::alone ? "" : ", and so does its host"));
     const Entity entity = engine_.entity(node);
     const auto number = static_cast<size_t>(entity.number);
-    engine_.end_life(node);
+    engine_.end_life(node, end == End::alone);
     if (entity.is_monitor()) {
         store_.disconnect(node);
         monitors_[number].machine = nullptr;
@@ -240,6 +271,7 @@ const MapEpochPtr& Cluster::newest() {
         check(next.has_value(), "a step in the store does not fit the map before it");
         flags_.stepped(newest_->map(), (*next)->map());
         newest_ = *next;
+        epochs_.push_back(newest_);
     }
     return newest_;
 }
@@ -259,10 +291,7 @@ std::optional<PgReport> Cluster::report(PgId pg) {
 
 std::optional<PgReport> Cluster::last_report(PgId pg) {
     const OsdMachine* machine = primary_of(pg);
-    if (!machine) return std::nullopt;
-    for (PgReport& report : machine->reports())
-        if (report.pg == pg) return std::move(report);
-    return std::nullopt;
+    return machine ? machine->report(pg) : std::nullopt;
 }
 
 const OsdMachine* Cluster::primary_of(PgId pg) {

@@ -51,11 +51,16 @@ public:
 
     /// Nothing happens when it lives, or must not live any more.
     void start(NodeId node);
+    /// How a process ends: alone, and its host says so to whoever reaches for it; or with all of
+    /// its host, and nobody says anything.
+    enum class End : uint8_t { alone, with_host };
     /// Ends the process at once and loses what its disk had not synced; it starts again after a
-    /// while.
+    /// while. The dice say how it ends.
     void crash(NodeId node);
+    void crash(NodeId node, End end);
     /// The same without a next life before start().
     void stop(NodeId node);
+    void stop(NodeId node, End end);
     /// The OSD is not to be started any more, or is (an OSD that is added).
     void set_wanted(size_t osd, bool wanted) { osds_[osd].wanted = wanted; }
     bool is_wanted(size_t osd) const { return osds_[osd].wanted; }
@@ -116,6 +121,7 @@ private:
     void tell_monitor(const Event& event);
     const OsdMachine* primary_of(PgId pg);
     void count_busy(int32_t number, Osd& osd);
+    End some_end() { return random_.chance(0.5) ? End::alone : End::with_host; }
     bool is_osd(NodeId node) const { return engine_.entity(node).is_osd(); }
 
     ClusterPlan plan_;
@@ -125,6 +131,7 @@ private:
     CloudStore store_;
     MapCache maps_;
     MapEpochPtr newest_;
+    std::vector<MapEpochPtr> epochs_; // so that who is behind finds them made
     std::string injustice_, too_many_at_once_;
     FlagJudge flags_;
     std::vector<Monitor> monitors_;

@@ -79,6 +79,7 @@ std::shared_ptr<const OsdMap> base_map(const ClusterPlan& plan, const std::vecto
         map.osd_state[osd] = osd_exists;
         map.osd_weight[osd] = 0x10000;
         map.osd_uuid[osd] = disk_uuid(static_cast<int32_t>(osd), 0);
+        map.osd_extra[osd].dead_epoch = 1; // an earlier life of it, which says nothing of the next
     }
     for (const Pool& pool : pools) {
         const PoolId id = ++map.pool_max;
@@ -128,6 +129,7 @@ ClusterPlan plan_cluster(Random random) {
     plan.faults = between(random, 5, 12);
     if (random.chance(0.4)) plan.down_out_interval = std::chrono::seconds(between(random, 8, 30));
     if (random.chance(0.3)) plan.scrubs = short_intervals(random);
+    plan.cluster_network = random.chance(0.5);
     return plan;
 }
 

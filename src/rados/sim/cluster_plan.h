@@ -22,6 +22,7 @@ struct ClusterPlan {
     size_t osds = 3;               // in the base map; they exist and are down
     size_t spare = 0;              // numbers behind those, for OSDs that an operator adds
     std::vector<int> host_of = {}; // of OSDs, the spare ones included
+    bool cluster_network = false;  // OSDs speak to each other by a network of their own
     std::shared_ptr<const OsdMap> base = {};
     std::vector<std::string> objects = {};
     PgLogLimits log = {};

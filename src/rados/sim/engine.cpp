@@ -30,9 +30,10 @@ public:
         engine_.owner_->sent(node_, *message);
         if (auto node = engine_.node_of(to)) engine_.send(node_, *node, std::move(message));
     }
-    void send_loosely(const Entity& to, MessagePtr message) override {
+    void send_loosely(const Entity& to, MessagePtr message, Wire wire) override {
         if (!gate.pass()) return;
-        if (auto node = engine_.node_of(to)) engine_.send_loosely(node_, *node, std::move(message));
+        if (auto node = engine_.node_of(to))
+            engine_.send_loosely(node_, *node, std::move(message), wire);
     }
     void wake_at(MonotonicTime when) override { engine_.wake_at(node_, when); }
     bool listening() const override { return engine_.story_->listening(); }
@@ -69,15 +70,17 @@ struct Engine::Process {
     ProcessWorld world;
     uint32_t life = 0;
     bool alive = false, dying = false;
+    bool host_answers = false; // while it does not live: that nobody is there
     std::unique_ptr<Machine> machine;
     std::vector<std::unique_ptr<Peer>> peers; // by node
     std::vector<MonotonicTime> wishes;        // to be woken
     std::optional<PlannedCrash> crash;
 };
 
-Engine::Engine(uint64_t seed, std::vector<Entity> entities, EngineOwner& owner, Story& story)
+Engine::Engine(uint64_t seed, std::vector<Entity> entities, bool two_networks, EngineOwner& owner,
+               Story& story)
     : owner_(&owner), story_(&story), random_(seed),
-      network_(entities.size(), Random(random_.next())) {
+      network_(entities.size(), two_networks, Random(random_.next())) {
     for (const Entity& entity : entities) {
         auto node = static_cast<NodeId>(processes_.size());
         processes_.push_back(std::make_unique<Process>(*this, node, entity));
@@ -117,13 +120,18 @@ void Engine::install(NodeId node, std::unique_ptr<Machine> machine) {
     process(node).machine = std::move(machine);
 }
 
-void Engine::end_life(NodeId node) {
+void Engine::end_life(NodeId node, bool host_answers) {
     Process& p = process(node);
     p.alive = p.dying = false;
+    p.host_answers = host_answers;
     p.crash.reset();
     p.machine.reset();
     p.wishes.clear();
     for (auto& peer : p.peers) peer.reset();
+    // Connections break, are tried again at once, and refused.
+    for (NodeId other = 0; other < nodes(); ++other)
+        if (process(other).alive && process(other).peers[node])
+            refuse(node, other, {{}, now_, life(other), wire_between(node, other)});
 }
 
 void Engine::plan_crash(NodeId node, uint32_t events, uint32_t outputs) {
@@ -169,6 +177,10 @@ bool Engine::step() {
         take_datagram(event);
         return true;
     }
+    if (event.kind == Event::Kind::refusal) {
+        take_refusal(event);
+        return true;
+    }
     const Process& p = process(event.node);
     if (event.life != 0 && (!p.alive || p.life != event.life)) return true;
     switch (event.kind) {
@@ -181,7 +193,7 @@ bool Engine::step() {
 
 void Engine::send(NodeId from, NodeId to, MessagePtr message) {
     if (from == to) { // not by the network, and so not lost
-        send_loosely(from, to, std::move(message));
+        send_loosely(from, to, std::move(message), Wire::public_network);
         return;
     }
     ++messages_;
@@ -189,30 +201,47 @@ void Engine::send(NodeId from, NodeId to, MessagePtr message) {
     Process& p = process(from);
     auto& peer = p.peers[to];
     if (!peer) peer = std::make_unique<Process::Peer>(Process::Peer{Session(p.life)});
-    transmit(from, to, Event::Kind::frame, peer->session.send(std::move(message), now_));
+    transmit(from, to, Event::Kind::frame, peer->session.send(std::move(message), now_),
+             wire_between(from, to));
     arm(from, to);
 }
 
-void Engine::send_loosely(NodeId from, NodeId to, MessagePtr message) {
+void Engine::send_loosely(NodeId from, NodeId to, MessagePtr message, Wire wire) {
     ++messages_;
     coverage_.note(*message);
-    transmit(from, to, Event::Kind::datagram, {.message = std::move(message)});
+    transmit(from, to, Event::Kind::datagram, {.message = std::move(message)}, wire);
 }
 
-void Engine::transmit(NodeId from, NodeId to, Event::Kind kind, Session::Frame frame) {
+Wire Engine::wire_between(NodeId a, NodeId b) const {
+    return entity(a).is_osd() && entity(b).is_osd() ? Wire::cluster_network : Wire::public_network;
+}
+
+void Engine::transmit(NodeId from, NodeId to, Event::Kind kind, Session::Frame frame, Wire wire) {
     const Event event{.kind = kind, .node = to, .peer = from};
+    Flight flight{std::move(frame), now_, life(from), wire};
     if (from == to) {
         Event alone = event;
-        alone.number = flights_.put({std::move(frame)});
+        alone.number = flights_.put(std::move(flight));
         queue_.push(now_, alone);
         return;
     }
-    const Network::Arrivals arrivals = network_.route(from, to, now_);
+    const Network::Arrivals arrivals = network_.route(from, to, wire, now_);
     for (size_t i = 0; i < arrivals.count; ++i) {
         Event copy = event;
-        copy.number = flights_.put({frame});
+        copy.number = flights_.put(flight);
         queue_.push(arrivals.at[i], copy);
     }
+}
+
+/// The host of a process that is gone says so, by the way that the question came.
+void Engine::refuse(NodeId node, NodeId asker, const Flight& asked) {
+    if (!process(node).host_answers || node == asker) return;
+    const Network::Arrivals arrivals = network_.route(node, asker, asked.wire, now_);
+    if (arrivals.count == 0) return;
+    queue_.push(arrivals.at[0], {.kind = Event::Kind::refusal,
+                                 .node = asker,
+                                 .peer = node,
+                                 .number = flights_.put({{}, asked.sent, asked.life, asked.wire})});
 }
 
 void Engine::wake_at(NodeId node, MonotonicTime when) {
@@ -239,7 +268,7 @@ void Engine::arm(NodeId node, NodeId peer) {
 void Engine::take_frame(const Event& event) {
     const Flight flight = flights_.take(event.number);
     Process& p = process(event.node);
-    if (!p.alive) return;
+    if (!p.alive) return refuse(event.node, event.peer, flight);
     auto& peer = p.peers[event.peer];
     if (!peer) peer = std::make_unique<Process::Peer>(Process::Peer{Session(p.life)});
     const Session::Received received = peer->session.receive(flight.frame, now_);
@@ -258,11 +287,18 @@ void Engine::take_frame(const Event& event) {
 void Engine::take_datagram(const Event& event) {
     const Flight flight = flights_.take(event.number);
     Process& p = process(event.node);
-    if (!p.alive) return;
+    if (!p.alive) return refuse(event.node, event.peer, flight);
     act(event.node, [&] {
         story_->tell_message(now_, entity(event.peer), p.entity, *flight.frame.message);
         p.machine->receive(entity(event.peer), flight.frame.message);
     });
+}
+
+void Engine::take_refusal(const Event& event) {
+    const Flight asked = flights_.take(event.number);
+    Process& p = process(event.node);
+    if (!p.alive || p.life != asked.life) return;
+    act(event.node, [&] { p.machine->gone(entity(event.peer), asked.sent); });
 }
 
 void Engine::tend_session(const Event& event) {
@@ -270,7 +306,8 @@ void Engine::tend_session(const Event& event) {
     if (!peer || peer->armed != now_) return; // another event tends it
     peer->armed = MonotonicTime::max();
     for (Session::Frame& frame : peer->session.due(now_))
-        transmit(event.node, event.peer, Event::Kind::frame, std::move(frame));
+        transmit(event.node, event.peer, Event::Kind::frame, std::move(frame),
+                 wire_between(event.node, event.peer));
     arm(event.node, event.peer);
 }
 

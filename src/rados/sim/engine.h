@@ -42,7 +42,8 @@ public:
 
 class Engine {
 public:
-    Engine(uint64_t seed, std::vector<Entity> entities, EngineOwner& owner, Story& story);
+    Engine(uint64_t seed, std::vector<Entity> entities, bool two_networks, EngineOwner& owner,
+           Story& story);
     ~Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -70,7 +71,9 @@ public:
     /// A new life begins; the machine is put in with install() before the next event.
     uint32_t begin_life(NodeId node);
     void install(NodeId node, std::unique_ptr<Machine> machine);
-    void end_life(NodeId node);
+    /// If its host answers for it, whoever speaks with the process hears soon that it is gone, and
+    /// so does everybody who reaches for it until it lives again.
+    void end_life(NodeId node, bool host_answers);
     /// The process crashes in its `events`-th event from now, behind its `outputs`-th output.
     void plan_crash(NodeId node, uint32_t events, uint32_t outputs);
     void jump_wall(NodeId node, Duration step);
@@ -95,19 +98,25 @@ private:
     struct Process;
     using Session = PeerSession<Message>;
     struct Flight {
-        Session::Frame frame = {}; // of a datagram: only the message
+        Session::Frame frame = {}; // of a datagram: only the message; of a refusal: nothing
+        MonotonicTime sent = {};
+        uint32_t life = 0; // of the sender; of a refusal, of who had asked
+        Wire wire = Wire::public_network;
     };
 
     Process& process(NodeId node) { return *processes_[node]; }
     void begin_act(NodeId node);
     void end_act(NodeId node);
     void send(NodeId from, NodeId to, MessagePtr message);
-    void send_loosely(NodeId from, NodeId to, MessagePtr message);
-    void transmit(NodeId from, NodeId to, Event::Kind kind, Session::Frame frame);
+    void send_loosely(NodeId from, NodeId to, MessagePtr message, Wire wire);
+    void transmit(NodeId from, NodeId to, Event::Kind kind, Session::Frame frame, Wire wire);
+    void refuse(NodeId node, NodeId asker, const Flight& asked);
+    Wire wire_between(NodeId a, NodeId b) const;
     void wake_at(NodeId node, MonotonicTime when);
     void arm(NodeId node, NodeId peer);
     void take_frame(const Event& event);
     void take_datagram(const Event& event);
+    void take_refusal(const Event& event);
     void tend_session(const Event& event);
     void wake(const Event& event);
 

@@ -18,6 +18,7 @@ struct Event {
     enum class Kind : uint8_t {
         frame,    // of a session arrives; number: the flight
         datagram, // arrives; number: the flight
+        refusal,  // node hears that peer's process is gone; number: the flight
         session,  // of node with peer may have something to send again
         wake,     // node asked for it
         synced,   // node's disk has finished a sync
@@ -35,9 +36,9 @@ struct Event {
 };
 
 inline std::string_view name_of(Event::Kind kind) {
-    constexpr std::string_view names[] = {"frame",  "datagram", "session", "wake",
-                                          "synced", "store",    "start",   "work",
-                                          "strike", "recover",  "operate"};
+    constexpr std::string_view names[] = {"frame", "datagram", "refusal", "session",
+                                          "wake",  "synced",   "store",   "start",
+                                          "work",  "strike",   "recover", "operate"};
     return names[static_cast<size_t>(kind)];
 }
 

@@ -16,7 +16,7 @@ using std::chrono::seconds;
 namespace {
 
 /// How often each kind of fault comes, in the order of Faults::Kind.
-constexpr std::array<uint32_t, 18> odds = {5, 9, 1, 2, 2, 2, 1, 2, 2, 1, 3, 3, 1, 1, 3, 2, 2, 2};
+constexpr std::array<uint32_t, 19> odds = {5, 9, 1, 2, 2, 2, 1, 2, 2, 1, 3, 3, 1, 1, 3, 2, 2, 3, 2};
 constexpr uint32_t replacing = UINT32_MAX; // the number of events that go on replacing a disk
 
 } // namespace
@@ -57,6 +57,7 @@ bool Faults::strike(Kind kind) {
     case Kind::island: return make_island();
     case Kind::blackout: return black_out();
     case Kind::quarrel: return quarrel();
+    case Kind::cut_network: return cut_network();
     case Kind::damaged_record: return damage_record();
     case Kind::count: break;
     }
@@ -74,7 +75,8 @@ bool Faults::crash_within() {
 bool Faults::lose_power() {
     const int host = static_cast<int>(random_.below(cluster_.plan().hosts()));
     for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd)
-        if (cluster_.plan().host_of[osd] == host) cluster_.crash(cluster_.osd_node(osd));
+        if (cluster_.plan().host_of[osd] == host)
+            cluster_.crash(cluster_.osd_node(osd), Cluster::End::with_host);
     return true;
 }
 
@@ -195,8 +197,9 @@ bool Faults::make_island() {
         if (alone[node]) announce("is on an island", node);
     const Duration span = random_span(random_, seconds(15), seconds(60));
     last_for({.kind = Kind::island, .links = std::move(links)}, span);
-    talk_across(client, alone, span);
-    if (random_.chance(0.3)) { // and an operator helps, so that the others do not wait
+    const bool helped = random_.chance(0.3); // by an operator, so that the others do not wait
+    talk_across(client, alone, helped ? seconds(1) : seconds(16), span);
+    if (helped) {
         for (size_t osd = 0; osd < plan.all_osds(); ++osd)
             if (alone[cluster_.osd_node(osd)])
                 cluster_.operators().order(command::Down{static_cast<int32_t>(osd)});
@@ -205,7 +208,8 @@ bool Faults::make_island() {
 }
 
 /// The client on the island reads what an OSD there was primary of, while others write it.
-void Faults::talk_across(NodeId client, const std::vector<bool>& alone, Duration span) {
+void Faults::talk_across(NodeId client, const std::vector<bool>& alone, Duration from,
+                         Duration until) {
     const ClusterPlan& plan = cluster_.plan();
     const MapEpoch& map = *cluster_.newest();
     std::vector<uint32_t> objects;
@@ -222,7 +226,7 @@ void Faults::talk_across(NodeId client, const std::vector<bool>& alone, Duration
             cluster_.engine().now() + in,
             {.kind = Event::Kind::work, .node = node, .number = Workload::errand(errand, object)});
     };
-    for (Duration in = seconds(16); in < span; in += seconds(2)) {
+    for (Duration in = from; in < until; in += seconds(2)) {
         ask(client, Workload::Errand::read, in);
         ask(cluster_.client_node(random_.below(plan.clients)), Workload::Errand::append,
             in + seconds(1));
@@ -252,10 +256,10 @@ void Faults::cut_power(const Lasting& fault) {
         const NodeId node = cluster_.osd_node(osd);
         const bool was_slow = std::ranges::find(fault.slow, osd) != fault.slow.end();
         if (was_slow || !others_late) {
-            cluster_.crash(node);
+            cluster_.crash(node, Cluster::End::with_host);
             continue;
         }
-        cluster_.stop(node);
+        cluster_.stop(node, Cluster::End::with_host);
         cluster_.engine().queue().push(cluster_.engine().now() +
                                            random_span(random_, seconds(25), seconds(45)),
                                        {.kind = Event::Kind::start, .node = node});
@@ -276,6 +280,29 @@ bool Faults::quarrel() {
     if (links.empty()) return false;
     announce("is not heard by one host", cluster_.osd_node(one));
     last({.kind = Kind::quarrel, .links = std::move(links)}, seconds(22), seconds(45));
+    return true;
+}
+
+/// One of an OSD's networks fails, or the way to one of its peers there; the other one goes on.
+bool Faults::cut_network() {
+    if (!cluster_.plan().cluster_network) return false;
+    const size_t one = random_.below(cluster_.plan().all_osds());
+    const NodeId node = cluster_.osd_node(one);
+    const bool one_peer = random_.chance(0.4);
+    const size_t peer = random_.below(cluster_.plan().all_osds());
+    const Wire wire = random_.chance(0.7) ? Wire::cluster_network : Wire::public_network;
+    Links links;
+    for (size_t osd = 0; osd < cluster_.plan().all_osds(); ++osd) {
+        if (osd == one || (one_peer && osd != peer)) continue;
+        links.emplace_back(node, cluster_.osd_node(osd));
+        links.emplace_back(cluster_.osd_node(osd), node);
+    }
+    if (links.empty()) return false;
+    announce(wire == Wire::cluster_network ? "has a broken cluster network"
+                                           : "is not heard by OSDs on the public network",
+             node);
+    last({.kind = Kind::cut_network, .links = std::move(links), .wire = wire}, seconds(5),
+         seconds(50));
     return true;
 }
 
@@ -416,16 +443,26 @@ void Faults::last(Lasting fault, Duration least, Duration most) {
 }
 
 void Faults::last_for(Lasting fault, Duration span) {
-    for (auto [from, to] : fault.links) cluster_.engine().network().cut(from, to);
+    set_links(fault, false);
     lasting_.push_back(std::move(fault));
     cluster_.engine().queue().push(
         cluster_.engine().now() + span,
         {.kind = Event::Kind::recover, .number = static_cast<uint32_t>(lasting_.size() - 1)});
 }
 
+void Faults::set_links(const Lasting& fault, bool open) {
+    Network& network = cluster_.engine().network();
+    for (auto [from, to] : fault.links) {
+        if (fault.wire)
+            open ? network.mend(from, to, *fault.wire) : network.cut(from, to, *fault.wire);
+        else
+            open ? network.mend(from, to) : network.cut(from, to);
+    }
+}
+
 void Faults::end(Lasting& fault) {
     if (std::exchange(fault.over, true)) return;
-    for (auto [from, to] : fault.links) cluster_.engine().network().mend(from, to);
+    set_links(fault, true);
     switch (fault.kind) {
     case Kind::deaf_to_store: cluster_.store().join(fault.node, cluster_.engine().now()); break;
     case Kind::storm:

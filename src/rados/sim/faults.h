@@ -59,6 +59,7 @@ private:
         island,
         blackout,
         quarrel,
+        cut_network,
         damaged_record,
         count,
     };
@@ -67,6 +68,7 @@ private:
         Kind kind = Kind::count;
         NodeId node = 0;
         Links links = {};
+        std::optional<Wire> wire = {}; // of the links; nothing: all
         std::vector<size_t> slow = {}; // OSDs whose disks are
         bool over = false;
     };
@@ -87,10 +89,12 @@ private:
     void go_on_replacing();
     bool jump_wall();
     bool make_island();
-    void talk_across(NodeId client, const std::vector<bool>& alone, Duration span);
+    void talk_across(NodeId client, const std::vector<bool>& alone, Duration from, Duration until);
     bool black_out();
     void cut_power(const Lasting& fault);
     bool quarrel();
+    bool cut_network();
+    void set_links(const Lasting& fault, bool open);
     bool damage_record();
     bool is_filled_again() const;
     bool is_calm() const;

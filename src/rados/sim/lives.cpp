@@ -126,11 +126,11 @@ std::string of_a_write() {
 }
 
 /// The primary ends, and somebody writes while it is away. Gives its number.
-size_t live_through_a_failure(Life& life) {
+size_t live_through_a_failure(Life& life, Cluster::End how = Cluster::End::alone) {
     life.write("apple", "red");
     const size_t lost = life.primary();
     life.begin();
-    life.cluster().stop(life.cluster().osd_node(lost));
+    life.cluster().stop(life.cluster().osd_node(lost), how);
     life.write("apple", "green");
     return lost;
 }
@@ -138,6 +138,12 @@ size_t live_through_a_failure(Life& life) {
 std::string of_a_failure() {
     Life life;
     live_through_a_failure(life);
+    return life.told();
+}
+
+std::string of_a_silence() {
+    Life life;
+    live_through_a_failure(life, Cluster::End::with_host);
     return life.told();
 }
 
@@ -167,9 +173,10 @@ std::string of_a_new_disk() {
     return life.told();
 }
 
-constexpr std::array<std::pair<std::string_view, std::string (*)()>, 4> table = {
+constexpr std::array<std::pair<std::string_view, std::string (*)()>, 5> table = {
     {{"write", of_a_write},
      {"failure", of_a_failure},
+     {"silence", of_a_silence},
      {"return", of_a_return},
      {"new_disk", of_a_new_disk}}};
 

@@ -9,7 +9,7 @@
 
 namespace cloudlet::rados::sim {
 
-/// Of a write, of a failure, of a return, of a new disk.
+/// Of a write, of a failure with and without a word, of a return, of a new disk.
 std::vector<std::string_view> lives();
 /// A line for each thing that happens, the time in seconds before it; nothing for an unknown life.
 std::optional<std::string> tell_life(std::string_view life);

@@ -4,15 +4,17 @@ namespace cloudlet::rados::sim {
 
 using std::chrono::microseconds;
 
-Network::Network(size_t nodes, Random random)
-    : nodes_(nodes), random_(random), links_(nodes * nodes) {
-    for (Link& link : links_)
-        link.delay = random_span(random_, microseconds(200), microseconds(2000));
+Network::Network(size_t nodes, bool two_networks, Random random)
+    : nodes_(nodes), random_(random),
+      links_(two_networks ? wires : 1, std::vector<Link>(nodes * nodes)) {
+    for (auto& links : links_)
+        for (Link& link : links)
+            link.delay = random_span(random_, microseconds(200), microseconds(2000));
 }
 
-Network::Arrivals Network::route(NodeId from, NodeId to, MonotonicTime now) {
+Network::Arrivals Network::route(NodeId from, NodeId to, Wire wire, MonotonicTime now) {
     ++sent_;
-    const Link& way = link(from, to);
+    const Link& way = link(from, to, wire);
     Arrivals arrivals;
     if (way.cuts > 0 || random_.chance(weather_.lost)) {
         ++lost_;

@@ -28,7 +28,7 @@ constexpr const char* usage = R"(usage: cloudlet-sim [OPTION...]
   --minutes M          seeds for M minutes     --jobs J   in J processes (1)
   --survey             go on after a violation, with a line for each
   --bug NAME           with a planted bug; an unknown name lists them
-  --life NAME          what docs/storage.md tells of: write, failure, return, new_disk
+  --life NAME          what docs/storage.md tells of: write, failure, silence, return, new_disk
   --states             the states of a placement group as Mermaid diagrams
 )";
 

@@ -436,8 +436,10 @@ std::optional<Violation> Simulation::rest() {
         return violation;
     const uint64_t sent = engine.messages() - before;
     const uint64_t osds = plan_.all_osds();
-    // A ping and its answer to each peer every six seconds, and a report every half second.
-    const uint64_t allowed = osds * osds * 2 * 4 + osds * 2 * 20 + 200;
+    // A ping and its answer to each peer on each network every six seconds, and a report every half
+    // second.
+    const uint64_t pings = osds * osds * 2 * 4 * (plan_.cluster_network ? 2 : 1);
+    const uint64_t allowed = pings + osds * 2 * 20 + 200;
     if (sent <= allowed) return std::nullopt;
     return Violation{"restless",
                      fmt::format("{} messages in {} s without work, {} would be much", sent,

@@ -52,7 +52,7 @@ TEST(Simulation, finds_nothing_wrong_with_seeds_that_were_never_lived_before) {
 TEST(Simulation, finds_nothing_wrong_and_takes_every_way) {
     std::vector<uint64_t> seeds = seeds_from(1, 1500);
     // Of ways that are taken once in thousands of seeds: these do.
-    for (uint64_t rare : {1733, 2632, 3366, 6159}) seeds.push_back(rare);
+    for (uint64_t rare : {1932, 2184, 3326, 4974}) seeds.push_back(rare);
     const Coverage coverage = live(seeds);
     EXPECT_TRUE(coverage.is_complete()) << coverage.report();
 }

@@ -54,7 +54,8 @@ struct Details {
         return fmt::format("{} to {}", m.steps.front()->epoch, m.steps.back()->epoch);
     }
     std::string operator()(const message::Failure& m) const {
-        return fmt::format("osd.{}{}", m.target, m.withdrawn ? " withdrawn" : "");
+        return fmt::format("osd.{}{}{}", m.target, m.withdrawn ? " withdrawn" : "",
+                           m.gone ? " gone" : "");
     }
     std::string operator()(const message::CommandDone& m) const {
         return fmt::format("{} result {} {}", m.number, m.result, m.text);

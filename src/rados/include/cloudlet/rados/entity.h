@@ -1,7 +1,8 @@
 #pragma once
-// Who takes part in a storage cluster, as an address of messages.
+// Who takes part in a storage cluster, as an address of messages, and the networks between them.
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -21,5 +22,10 @@ struct Entity {
     static Entity osd(int32_t number) { return {Kind::osd, number}; }
     static Entity client(int32_t number) { return {Kind::client, number}; }
 };
+
+/// The networks of a host: clients and monitors are on the public one; OSDs speak to each other on
+/// the cluster network. Where there is no such network of its own, both names mean the public one.
+enum class Wire : uint8_t { public_network, cluster_network };
+inline constexpr size_t wires = 2;
 
 } // namespace cloudlet::rados

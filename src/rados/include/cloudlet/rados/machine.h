@@ -25,9 +25,10 @@ public:
     virtual WallTime wall() const = 0; // may jump; for stamps only
     virtual Random& random() = 0;
     /// Once and in order while both live; a peer that started anew is told by Machine::reset().
+    /// Goes over the cluster network between OSDs, else over the public one.
     virtual void send(const Entity& to, MessagePtr message) = 0;
     /// May be lost, late or doubled: for what is only of use now.
-    virtual void send_loosely(const Entity& to, MessagePtr message) = 0;
+    virtual void send_loosely(const Entity& to, MessagePtr message, Wire wire) = 0;
     /// Machine::wake() is called at that time or a little later; an earlier wish stays.
     virtual void wake_at(MonotonicTime when) = 0;
     /// True when somebody listens to tell(); ask before a sentence is put together.
@@ -43,6 +44,9 @@ public:
     virtual void receive(const Entity& from, const MessagePtr& message) = 0;
     /// The peer lost its memory: what was sent and not answered will not be.
     virtual void reset(const Entity& peer) = 0;
+    /// Nobody listens at the peer's address, though its host answers (ECONNREFUSED): at `asked` or
+    /// later the peer's process was gone. May be told again and again, or never.
+    virtual void gone(const Entity& /*peer*/, MonotonicTime /*asked*/) {}
     virtual void wake() = 0;
 };
 

@@ -95,12 +95,14 @@ namespace message {
 struct Boot { // the OSD has all maps up to the message's epoch and wants to be up
     Uuid disk = {};
     AddressVector address = {};
+    AddressVector cluster_address = {}; // empty where there is no cluster network
     bool operator==(const Boot&) const = default;
 };
 struct Failure {
     int32_t target = no_osd;
     Duration silent = {}; // for so long
     bool withdrawn = false;
+    bool gone = false; // its host says that the process is not there
     bool operator==(const Failure&) const = default;
 };
 struct Beacon {
@@ -207,6 +209,7 @@ struct MarkUnfoundLost {
 struct Ping {
     MonotonicTime stamp = {}; // of the asker
     bool answer = false;
+    Wire wire = Wire::public_network; // which it takes; the answer comes back the same way
     bool operator==(const Ping&) const = default;
 };
 

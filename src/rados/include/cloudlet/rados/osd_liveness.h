@@ -6,8 +6,10 @@
 // once for each failure domain (host), because a host with a broken network sees everybody else
 // dead. On a cluster of one host each OSD is its own domain. A peer that answers again is cleared
 // by withdrawing the report. The result is always the step to the next map, never a change in
-// place. Rules and defaults are those of Ceph's "Configuring Monitor/OSD Interaction"; times are
-// monotonic, so a jump of the wall clock moves nothing. Pure; one thread.
+// place. That nobody listens at an OSD's address, though its host answers, is no matter of opinion:
+// one reporter is enough for that, and no grace (Ceph: osd_fast_fail_on_connection_refused). Rules
+// and defaults are those of Ceph's "Configuring Monitor/OSD Interaction"; times are monotonic, so a
+// jump of the wall clock moves nothing. Pure; one thread.
 
 #include <chrono>
 #include <deque>
@@ -39,9 +41,9 @@ class OsdLiveness {
 public:
     explicit OsdLiveness(LivenessOptions options = {}) : options_(std::move(options)) {}
 
-    /// `reporter` heard nothing of `target` since `since`. A second report of the same pair only
-    /// replaces the first.
-    void report(int32_t target, int32_t reporter, MonotonicTime since);
+    /// `reporter` heard nothing of `target` since `since`, or was told by its host that it is
+    /// `gone`. A second report of the same pair only replaces the first.
+    void report(int32_t target, int32_t reporter, MonotonicTime since, bool gone = false);
     void withdraw(int32_t target, int32_t reporter);
     /// The OSD says that it lives. Does not clear reports: it may be deaf to its peers only.
     void beacon(int32_t osd, MonotonicTime now);
@@ -54,14 +56,19 @@ public:
 
 private:
     void forget_the_gone(const OsdMap& map, MonotonicTime now);
+    bool is_gone(int32_t target) const;
     bool is_convicted(const OsdMap& map, int32_t target, MonotonicTime now) const;
     Duration grace_of(const OsdMap& map, int32_t target, Duration silent) const;
     bool may_go_out(const OsdMap& map, int32_t osd) const;
 
     LivenessOptions options_;
-    std::map<int32_t, std::map<int32_t, MonotonicTime>> reports_; // target -> reporter -> since
-    std::map<int32_t, MonotonicTime> beacons_;                    // of OSDs that are up
-    std::map<int32_t, MonotonicTime> down_since_;                 // of OSDs that are down and in
+    struct Report {
+        MonotonicTime since;
+        bool gone;
+    };
+    std::map<int32_t, std::map<int32_t, Report>> reports_; // target -> reporter
+    std::map<int32_t, MonotonicTime> beacons_;             // of OSDs that are up
+    std::map<int32_t, MonotonicTime> down_since_;          // of OSDs that are down and in
 };
 
 /// Marks in a step. An OSD that goes out remembers its weight, and that nobody asked for it.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cloudlet/rados/machine.h"
@@ -33,6 +34,7 @@ struct OsdOptions {
     Duration scrub_tick = std::chrono::seconds(5);   // how often it looks what is due
     Duration scrub_retry = std::chrono::seconds(10); // half of it to one and a half, by dice
     AddressVector address = {};                      // where it is reached; each boot adds a nonce
+    AddressVector cluster_address = {}; // ... by other OSDs, if there by another network
     Duration retry_too_full = std::chrono::seconds(30);
     size_t most_requests = 1024;                       // of clients, waiting or being carried out
     uint64_t most_request_bytes = uint64_t{500} << 20; // osd_client_message_size_cap
@@ -59,6 +61,7 @@ public:
     void start();
     void receive(const Entity& from, const MessagePtr& message) override;
     void reset(const Entity& peer) override;
+    void gone(const Entity& peer, MonotonicTime asked) override;
     void wake() override;
     void committed(uint64_t token) override;
     void failed(const Error& error) override;
@@ -68,10 +71,14 @@ public:
     Epoch epoch() const;
     /// The map calls it up in its present life.
     bool is_up() const;
+    /// That map does.
+    bool is_up_in(const OsdMap& map) const;
     /// What each PG here is doing, for whoever looks: "1.2f active clean [1,2,0] 5'12".
     std::vector<std::string> describe() const;
     /// The reports of the PGs that this OSD is primary of, as the monitors would get them now.
     std::vector<PgReport> reports() const;
+    /// One of them; nothing of a PG that it is not primary of.
+    std::optional<PgReport> report(PgId pg) const;
     /// Of the PGs that this OSD is primary of, since the process began.
     ScrubCounts scheduled_scrubs() const;
 

@@ -28,6 +28,7 @@ enum class PlantedBug : uint8_t {
     clean_before_backfill,    // the PG calls itself clean while a copy is being filled
     accept_old_interval,      // messages of an earlier interval are taken
     read_without_lease,       // a primary that was cut off goes on reading
+    trust_an_old_death,       // the end of an OSD's process is taken for that of a later one
     read_unstable,            // reads do not wait for writes in flight
     activate_without_answers, // the activation counts before all copies have it
     push_stale_object,        // recovery sends whatever it has, and calls it new
@@ -50,6 +51,7 @@ enum class PlantedBug : uint8_t {
     ignore_norecover,         // objects are recovered all the same
     ignore_pause,             // requests are carried out all the same
     one_reporter_convinces,   // one host's word marks an OSD down
+    blame_next_life,          // that an OSD's process is gone is held against its next one, too
     keep_withdrawn_report,    // a report counts after it was taken back
     stale_leader_writes,      // a monitor appends without comparing the epoch
     client_new_identity,      // the client sends again under another request id
