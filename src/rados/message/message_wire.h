@@ -160,7 +160,7 @@ void transfer(Io& io, V& value) {
 
 template <typename Io, Is<message::Boot> V>
 void transfer(Io& io, V& value) {
-    all(io, value.disk, value.address, value.cluster_address);
+    all(io, value.disk, value.address, value.cluster_address, value.lived);
 }
 
 template <typename Io, Is<message::Failure> V>

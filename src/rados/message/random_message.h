@@ -126,7 +126,8 @@ private:
     void fill(message::Boot& m) {
         m = {pg_.uuid(),
              {pg_.list([&] { return address(); })},
-             {pg_.list([&] { return address(); })}};
+             {pg_.list([&] { return address(); })},
+             pg_.flag()};
     }
     void fill(message::Failure& m) { m = {pg_.osd(), span(), pg_.flag(), pg_.flag()}; }
     void fill(message::Beacon& m) { m = {random_.next(), random_.next()}; }

@@ -30,10 +30,13 @@ bool changes_in(const OsdMap& map, const OsdMapIncremental& step) {
 
 } // namespace
 
-MapStep MapDraft::finish(WallTime wall) {
-    step_.fsid = map_->fsid;
-    step_.epoch = map_->epoch + 1;
-    step_.modified = std::max(stamp_of(wall), map_->modified);
+MapDraft::MapDraft(const OsdMap& map, WallTime wall) : map_(&map) {
+    step_.fsid = map.fsid;
+    step_.epoch = map.epoch + 1;
+    step_.modified = std::max(stamp_of(wall), map.modified);
+}
+
+MapStep MapDraft::finish() {
     if (changes_up(step_)) step_.new_last_up_change = step_.modified;
     if (changes_in(*map_, step_)) step_.new_last_in_change = step_.modified;
     if (crush_) step_.crush = encode_crush_map(*crush_);

@@ -14,12 +14,14 @@ namespace cloudlet::rados {
 
 class MapDraft {
 public:
-    /// `map` must outlive it.
-    explicit MapDraft(const OsdMap& map) : map_(&map) {}
+    /// `map` must outlive it. The step is stamped: never before the map that it follows, wherever
+    /// the wall clock jumped.
+    MapDraft(const OsdMap& map, WallTime wall);
 
     const OsdMap& map() const { return *map_; }
     const OsdMapIncremental& step() const { return step_; }
     bool empty() const { return !changed_; }
+    const Timestamp& modified() const { return step_.modified; }
 
     /// True for the first who asks; then what concerns the OSD is the caller's to change.
     bool claim(int32_t osd) { return claimed_.insert(osd).second; }
@@ -45,8 +47,7 @@ public:
         crush_ = std::move(crush);
     }
 
-    /// The step, stamped: never before the map that it follows, wherever the wall clock jumped.
-    MapStep finish(WallTime wall);
+    MapStep finish();
 
 private:
     const OsdMap* map_;

@@ -111,6 +111,28 @@ TEST(MonitorBoot, notes_where_an_osd_is_reached_in_each_network) {
     EXPECT_EQ(map.heartbeat_back_addresses[3], other.cluster_address);
 }
 
+TEST(MonitorBoot, learns_who_is_marked_down_though_it_lives_and_forgets_it_with_new_processes) {
+    MonitorCluster cluster(test_map(4, 1, 8, 3));
+    auto go_and_come = [&](bool lived) {
+        cluster.command(command::Down{0});
+        cluster.pass(seconds(100));
+        message::Boot boot = boot_of(1);
+        boot.lived = lived;
+        cluster.say(0, boot);
+        EXPECT_TRUE(cluster.map().is_up(0));
+        return cluster.map().osd_extra[0];
+    };
+    OsdExtraInfo extra = go_and_come(true);
+    EXPECT_EQ(extra.laggy_interval, 30u) << "a third of 100 s";
+    EXPECT_NEAR(extra.laggy_probability / double{0xffffffff}, 0.3, 0.001);
+    extra = go_and_come(true);
+    EXPECT_EQ(extra.laggy_interval, 51u);
+    EXPECT_NEAR(extra.laggy_probability / double{0xffffffff}, 0.51, 0.001);
+    extra = go_and_come(false);
+    EXPECT_EQ(extra.laggy_interval, 35u);
+    EXPECT_NEAR(extra.laggy_probability / double{0xffffffff}, 0.357, 0.001);
+}
+
 TEST(MonitorBoot, leaves_out_what_an_operator_took_out) {
     auto cluster = hosts_with_down(4, {3});
     cluster.command(command::Out{3});
@@ -135,6 +157,8 @@ TEST(MonitorFailure, marks_down_at_once_whose_process_is_gone) {
     MonitorCluster cluster(test_map(4, 2, 8, 3));
     cluster.say(2, message::Failure{.target = 0, .gone = true});
     EXPECT_FALSE(cluster.map().is_up(0));
+    EXPECT_EQ(cluster.map().osd_extra[0].dead_epoch, cluster.epoch());
+    EXPECT_EQ(cluster.map().osd_extra[0].down_stamp, cluster.map().modified);
     EXPECT_EQ(cluster.steps().size(), 1u);
 }
 

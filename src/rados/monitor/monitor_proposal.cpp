@@ -16,7 +16,7 @@ void MonitorState::propose() {
     Office& office = *office_;
     const MapEpochPtr now = newest();
     if (now->epoch() < office.await_epoch && world_.now() < office.await_until) return;
-    MapDraft draft(now->map());
+    MapDraft draft(now->map(), world_.wall());
     auto commands = draft_commands(draft);
     office.wishes.draft_boots(draft);
     draft_judgement(draft);
@@ -24,7 +24,7 @@ void MonitorState::propose() {
     office.wishes.draft_up_thru(draft);
     office.temps.draft(*now, draft);
     if (draft.empty()) return;
-    MapStep step = draft.finish(world_.wall());
+    MapStep step = draft.finish();
     if (auto next = cache_.next(now, step); !next) {
         // It would end every monitor. Only a command can bring in what does not fit.
         say(fmt::format("cannot make epoch {}: {}", step->epoch, next.error().to_string()));
@@ -70,8 +70,10 @@ void MonitorState::draft_judgement(MapDraft& draft) {
             step.new_state.insert(*it);
         if (auto it = judged->new_weight.find(osd); it != judged->new_weight.end())
             step.new_weight.insert(*it);
-        if (auto it = judged->new_extra.find(osd); it != judged->new_extra.end())
-            step.new_extra.insert(*it);
+        if (auto it = judged->new_extra.find(osd); it != judged->new_extra.end()) {
+            OsdExtraInfo& extra = step.new_extra[osd] = it->second;
+            if (step.new_state[osd] & osd_up) extra.down_stamp = draft.modified();
+        }
     }
 }
 

@@ -20,6 +20,22 @@ bool comes_in(const MapDraft& draft, int32_t osd) {
     return map.osd_state[static_cast<size_t>(osd)] & (osd_autoout | osd_new);
 }
 
+/// How likely it is to live though it is silent, and for how long: OsdLiveness is the more patient
+/// with it. Each boot counts for a third; that of a new process says that it had not lived.
+OsdExtraInfo learn_lag(OsdExtraInfo extra, bool lived, const Timestamp& now) {
+    constexpr double weight = 0.3;         // mon_osd_laggy_weight
+    constexpr uint32_t most_seconds = 300; // mon_osd_laggy_max_interval
+    const uint32_t down =
+        std::min(now.seconds - std::min(extra.down_stamp.seconds, now.seconds), most_seconds);
+    auto blend = [&](uint32_t before, double seen) {
+        return static_cast<uint32_t>(before * (1 - weight) + seen * weight);
+    };
+    extra.laggy_probability = blend(extra.laggy_probability, lived ? double{0xffffffff} : 0);
+    if (!lived || extra.down_stamp != Timestamp{})
+        extra.laggy_interval = blend(extra.laggy_interval, lived ? down : 0);
+    return extra;
+}
+
 void mark_up(MapDraft& draft, int32_t osd, const message::Boot& boot) {
     auto slot = static_cast<size_t>(osd);
     const OsdMap& map = draft.map();
@@ -28,6 +44,9 @@ void mark_up(MapDraft& draft, int32_t osd, const message::Boot& boot) {
     step.new_up_cluster[osd] = step.new_heartbeat_back[osd] =
         boot.cluster_address.addresses.empty() ? boot.address : boot.cluster_address;
     if (map.osd_uuid[slot] != boot.disk) step.new_uuid[osd] = boot.disk;
+    const OsdExtraInfo& known = map.osd_extra[slot];
+    if (OsdExtraInfo extra = learn_lag(known, boot.lived, draft.modified()); extra != known)
+        step.new_extra[osd] = std::move(extra);
     if (!comes_in(draft, osd)) return;
     uint32_t old = map.osd_extra[slot].old_weight;
     step.new_weight[osd] = old ? old : crush_weight_one;

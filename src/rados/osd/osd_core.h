@@ -198,7 +198,7 @@ private:
     ScrubCounts scrub_counts_;
     MonotonicTime scrubs_at_ = {};
 
-    bool booted_ = false;
+    bool booted_ = false, was_booted_ = false; // at present; in this process
     uint32_t nonce_ = 0;
     MarkdownHistory markdowns_;
     Epoch saved_epoch_ = 0;

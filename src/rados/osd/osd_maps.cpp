@@ -150,6 +150,7 @@ void OsdCore::check_booted() {
     }
     booted_ = up;
     if (booted_) {
+        was_booted_ = true;
         wishes_.boot = false;
         if (world_.listening()) world_.tell(fmt::format("is up in e{}", epoch()));
         for (auto& [id, pg] : pgs_) pg->booted();

@@ -21,7 +21,7 @@ void OsdCore::to_leader(MessageBody body) {
 }
 
 message::Boot OsdCore::boot_message() const {
-    message::Boot boot{.disk = disk_, .address = options_.address};
+    message::Boot boot{.disk = disk_, .address = options_.address, .lived = was_booted_};
     if (boot.address.addresses.empty()) {
         Address address{.kind = Address::Kind::msgr2};
         address.socket_address = std::string("\2\0", 2) + static_cast<char>(number_ >> 8) +

@@ -96,6 +96,7 @@ struct Boot { // the OSD has all maps up to the message's epoch and wants to be 
     Uuid disk = {};
     AddressVector address = {};
     AddressVector cluster_address = {}; // empty where there is no cluster network
+    bool lived = false;                 // this process was up before: it was marked down by mistake
     bool operator==(const Boot&) const = default;
 };
 struct Failure {
