@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
+#include <vector>
 
 #include "cloudlet/rados/osd_map_codec.h"
 #include "osd_map_random.h"
@@ -107,6 +109,26 @@ TEST(MapCache, ForgetsWhatNobodyHoldsHoweverManyStepsThereAre) {
         epoch = *cache.next(epoch, step);
         ASSERT_LT(cache.size(), 50u);
     }
+}
+
+TEST(MapCache, IsSharedByThreads) {
+    Random random(5);
+    MapCache cache;
+    const auto base = first_epoch(random)->shared_map();
+    std::vector<MapStep> steps;
+    OsdMapIncremental step = next_step(*base);
+    for (int i = 0; i < 200; ++i, ++step.epoch)
+        steps.push_back(std::make_shared<const OsdMapIncremental>(step));
+    std::vector<MapEpochPtr> ends(4);
+    {
+        std::vector<std::jthread> threads;
+        for (MapEpochPtr& end : ends)
+            threads.emplace_back([&] {
+                end = *cache.first(base);
+                for (const MapStep& one : steps) end = *cache.next(end, one);
+            });
+    }
+    for (const MapEpochPtr& end : ends) EXPECT_EQ(end->epoch(), base->epoch + 200);
 }
 
 TEST(MapCache, SaysWhyAStepDoesNotFit) {
