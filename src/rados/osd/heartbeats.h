@@ -45,12 +45,13 @@ public:
     /// When due() or silent() will have something.
     MonotonicTime deadline() const;
 
-    /// The peer answered the ping that was sent at `stamp`. True when it had been named, and is now
-    /// heard wherever it is pinged.
-    bool answered(int32_t osd, Wire wire, MonotonicTime stamp, MonotonicTime now);
     /// Nobody listened where the peer was reached for at `asked`. True when that is news of the
     /// life that the map shows; from now on it is named.
     bool gone(int32_t osd, MonotonicTime asked);
+
+    /// The peer answered the ping that was sent at `stamp`. True when it had been named, and is now
+    /// heard wherever it is pinged.
+    bool answered(int32_t osd, Wire wire, MonotonicTime stamp, MonotonicTime now);
     /// It did so in its map's epoch, while our map is of `ours`. When it knows a newer map than we
     /// do, it may serve others by now: that answer counts when we have come that far, too.
     void trust(int32_t osd, MonotonicTime stamp, Epoch theirs, Epoch ours);
