@@ -24,10 +24,10 @@ int32_t domain_of(const CrushMap& crush, int32_t item, std::string_view type_nam
 }
 
 /// Its process has ended: nobody need wait until it can be reading no more.
-OsdExtraInfo dead_since(const OsdMap& map, int32_t osd, Epoch epoch) {
+OsdExtraInfo dead_from_next(const OsdMap& map, int32_t osd) {
     OsdExtraInfo extra = extra_of(map, osd);
     extra.envelope.version = std::max<uint8_t>(extra.envelope.version, 4); // which can say so
-    extra.dead_epoch = epoch;
+    extra.dead_epoch = map.epoch + 1;
     return extra;
 }
 
@@ -90,7 +90,7 @@ std::optional<OsdMapIncremental> OsdLiveness::judge(const OsdMap& map, Monotonic
         if (ratio(counts.up - 1, counts.exist) < options_.min_up_ratio) break;
         --counts.up;
         mark_down(step, osd);
-        if (gone) step.new_extra[osd] = dead_since(map, osd, map.epoch + 1);
+        if (gone) step.new_extra[osd] = dead_from_next(map, osd);
     }
     for (auto [osd, since] : down_since_) {
         if (now - since < options_.down_out_interval || !may_go_out(map, osd)) continue;

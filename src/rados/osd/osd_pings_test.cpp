@@ -121,6 +121,15 @@ TEST_F(OsdOnTwoNetworks, reports_who_is_silent_on_one_of_them_until_it_is_heard_
     EXPECT_TRUE(last[0].withdrawn);
 }
 
+struct OsdWithARestartedPeer : Osd {
+    /// osd.1 goes down and comes up again, and we hear of both at once.
+    void restart_peer() {
+        make_step([](auto& s) { s.new_state[1] = osd_up; });
+        make_step([](auto& s) { s.new_up_client[1] = s.new_up_cluster[1] = at('p', 1, 9); });
+        hear(mon(0), message::Maps{.full = {}, .steps = {steps[steps.size() - 2], steps.back()}});
+    }
+};
+
 TEST_F(Osd, reports_at_once_whose_process_is_gone) {
     start_and_boot();
     machine->gone(osd(1), world.now());
@@ -134,17 +143,14 @@ TEST_F(Osd, reports_at_once_whose_process_is_gone) {
         << "again until the map shows it";
 }
 
-TEST_F(Osd, does_not_hold_against_a_new_life_what_was_heard_of_the_one_before) {
+TEST_F(OsdWithARestartedPeer, does_not_hold_against_a_new_life_what_was_heard_of_the_one_before) {
     start_and_boot();
     machine->gone(osd(1), world.now());
     world.sent.clear();
     run(seconds(1));
     const MonotonicTime before = world.now();
     run(milliseconds(10));
-    // It went down and came up again, and we hear of both at once.
-    make_step([](auto& s) { s.new_state[1] = osd_up; });
-    make_step([](auto& s) { s.new_up_client[1] = s.new_up_cluster[1] = at('p', 1, 9); });
-    hear(mon(0), message::Maps{.full = {}, .steps = {steps[steps.size() - 2], steps.back()}});
+    restart_peer();
     machine->gone(osd(1), before); // of a question that was long on its way
     run(seconds(5));
     EXPECT_THAT(world.take<message::Failure>(mon(0)), IsEmpty());
@@ -164,12 +170,10 @@ TEST_F(Osd, accuses_nobody_any_more_when_it_learns_that_it_is_down_itself) {
     EXPECT_THAT(world.take<message::Failure>(mon(0)), IsEmpty());
 }
 
-TEST_F(Osd, gives_a_peer_that_lives_anew_the_whole_grace) {
+TEST_F(OsdWithARestartedPeer, gives_a_peer_that_lives_anew_the_whole_grace) {
     start_and_boot();
     run(seconds(15));
-    make_step([](auto& s) { s.new_state[1] = osd_up; });
-    make_step([](auto& s) { s.new_up_client[1] = s.new_up_cluster[1] = at('p', 1, 9); });
-    hear(mon(0), message::Maps{.full = {}, .steps = {steps[steps.size() - 2], steps.back()}});
+    restart_peer();
     auto accuses = [this] {
         return std::ranges::any_of(world.take<message::Failure>(mon(0)),
                                    [](const auto& failure) { return failure.target == 1; });
@@ -197,8 +201,7 @@ TEST_F(Osd, turns_to_another_monitor_when_one_is_gone_but_not_in_a_hurry) {
     machine->gone(mon(first), world.now());
     EXPECT_THAT(world.sent, IsEmpty()) << "all may be gone";
     run(milliseconds(500));
-    EXPECT_FALSE(world.take<message::GetMaps>(mon(second)).empty() &&
-                 world.take<message::GetMaps>(mon(first)).empty());
+    EXPECT_THAT(world.take<message::GetMaps>(mon(second)), SizeIs(1));
     EXPECT_THAT(wished(), ElementsAre(second));
 }
 

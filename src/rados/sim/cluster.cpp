@@ -39,6 +39,7 @@ public:
         machine_->receive(from, message);
     }
     void reset(const Entity& peer) override { machine_->reset(peer); }
+    void gone(const Entity& peer, MonotonicTime asked) override { machine_->gone(peer, asked); }
     void wake() override { machine_->wake(); }
 
     void judge(const OsdMapIncremental& step) {
@@ -126,7 +127,7 @@ Cluster::Cluster(uint64_t seed, const ClusterPlan& plan, Director& director, Sto
       clients_(plan.clients) {
     auto first = maps_.first(plan_.base);
     check(first.has_value(), "the base map places nothing");
-    newest_ = *first;
+    epochs_.push_back(*first);
     for (size_t i = 0; i < monitors_.size(); ++i)
         monitors_[i].store = std::make_unique<MonitorStore>(*this, monitor_node(i));
     for (size_t i = 0; i < osds_.size(); ++i) {
@@ -266,14 +267,14 @@ Uuid Cluster::disk_of(size_t osd) const {
 }
 
 const MapEpochPtr& Cluster::newest() {
-    while (newest_->epoch() < store_.newest()) {
-        auto next = maps_.next(newest_, store_.steps()[newest_->epoch() - plan_.base->epoch]);
+    while (epochs_.back()->epoch() < store_.newest()) {
+        const MapEpochPtr& last = epochs_.back();
+        auto next = maps_.next(last, store_.steps()[last->epoch() - plan_.base->epoch]);
         check(next.has_value(), "a step in the store does not fit the map before it");
-        flags_.stepped(newest_->map(), (*next)->map());
-        newest_ = *next;
-        epochs_.push_back(newest_);
+        flags_.stepped(last->map(), (*next)->map());
+        epochs_.push_back(*next);
     }
-    return newest_;
+    return epochs_.back();
 }
 
 std::vector<PgId> Cluster::pgs() {

@@ -7,6 +7,7 @@
 // called for those events.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -130,8 +131,7 @@ private:
     Random random_;
     CloudStore store_;
     MapCache maps_;
-    MapEpochPtr newest_;
-    std::vector<MapEpochPtr> epochs_; // so that who is behind finds them made
+    std::deque<MapEpochPtr> epochs_; // up to the newest; who is behind finds them made
     std::string injustice_, too_many_at_once_;
     FlagJudge flags_;
     std::vector<Monitor> monitors_;

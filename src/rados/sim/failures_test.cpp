@@ -4,20 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "sim/cluster.h"
+#include "sim/test_director.h"
 
 namespace cloudlet::rados::sim {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class Nobody final : public Director, public ClientListener {
-public:
-    void direct(const Event&) override {}
-    ClientListener& listener(int32_t) override { return *this; }
-    void client_ended(int32_t) override {}
-    void done(uint64_t, const message::ClientReply&) override {}
-};
 
 /// Four OSDs on a host each, and all are up.
 class Four {

@@ -5,20 +5,13 @@
 
 #include "cloudlet/rados/placement.h"
 #include "pg/object_id.h"
+#include "sim/test_director.h"
 
 namespace cloudlet::rados::sim {
 namespace {
 
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-
-class Nobody final : public Director, public ClientListener {
-public:
-    void direct(const Event&) override {}
-    ClientListener& listener(int32_t) override { return *this; }
-    void client_ended(int32_t) override {}
-    void done(uint64_t, const message::ClientReply&) override {}
-};
 
 /// The first pool has several PGs.
 ClusterPlan some_plan() {
